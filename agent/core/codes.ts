@@ -1,0 +1,26 @@
+/**
+ * The one table of codes. A code is stable for ever; a retired one stays as a comment and is never used again.
+ *
+ * S = settings, Y = YAML text, R1xx = VirtualService, R2xx = DestinationRule, R3xx = ServiceEntry and WorkloadEntry,
+ * R4xx = findings across documents, D = discovery, N = network and start, P = answers to a request (with status and flag).
+ */
+import type { Severity } from "./diagnostics.ts";
+
+export interface CodeEntry {
+  readonly severity: Severity;
+  /** What to do next. Empty when the message says it. */
+  readonly hint: string;
+  /** HTTP status of an answer of our own (P codes). */
+  readonly status?: number;
+  /** Envoy response flag of such an answer (istio-semantics 1.14). */
+  readonly flag?: string;
+}
+
+export const CODES = {
+  Y001: {
+    severity: "error",
+    hint: "Mend the YAML; until then the last good version of this file's objects stays in force.",
+  },
+} as const satisfies Record<string, CodeEntry>;
+
+export type Code = keyof typeof CODES;

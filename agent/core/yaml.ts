@@ -1,0 +1,115 @@
+/**
+ * YAML in two speeds: js-yaml reads every document (fast), `yaml` re-reads one document only to place a diagnostic.
+ * A golden test shows that both give the same values.
+ */
+// js-yaml ships no types.
+// deno-lint-ignore-file no-explicit-any
+import yaml from "js-yaml";
+import { LineCounter, parseDocument as parseWithPositions } from "yaml";
+
+/** One `---` separated document: its text and the 1-based line on which it starts in the file. */
+export interface YamlDocument {
+  readonly text: string;
+  readonly line: number;
+}
+
+export interface YamlError {
+  readonly message: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export type YamlValue = null | boolean | number | string | readonly YamlValue[] | {
+  readonly [key: string]: YamlValue;
+};
+
+export type PathPart = string | number;
+
+/** Splits on document marks at line start (outside of nothing cleverer: a block scalar cannot hold `---` at column 0). */
+export function splitDocuments(text: string): YamlDocument[] {
+  const documents: YamlDocument[] = [];
+  let start = 0;
+  let line = 1;
+  let startLine = 1;
+  let from = 0;
+  const push = (end: number) => {
+    const body = text.slice(start, end);
+    if (/^[ \t]*[^\s#]/m.test(body)) documents.push({ text: body, line: startLine });
+  };
+  while (from < text.length) {
+    let end = text.indexOf("\n", from);
+    if (end < 0) end = text.length;
+    const mark = text.startsWith("---", from) &&
+      (end === from + 3 || " \t\r".includes(text[from + 3] as string));
+    const stop = text.startsWith("...", from) &&
+      (end === from + 3 || " \t\r".includes(text[from + 3] as string));
+    if (mark || stop) {
+      push(from);
+      // What follows the mark on its own line belongs to the new document.
+      start = from + 3;
+      startLine = line;
+    }
+    line++;
+    from = end + 1;
+  }
+  push(text.length);
+  return documents;
+}
+
+/** The value of one document, or where it is malformed (lines relative to the file through `document.line`). */
+export function parseYaml(document: YamlDocument): { value: YamlValue } | { error: YamlError } {
+  try {
+    return {
+      value: ((yaml as any).load(document.text, { schema: (yaml as any).CORE_SCHEMA }) ?? null) as YamlValue,
+    };
+  } catch (e) {
+    if (!(e instanceof Error) || e.name !== "YAMLException") throw e;
+    const { mark, reason } = e as unknown as { mark?: { line: number; column: number }; reason: string };
+    return {
+      error: {
+        message: reason,
+        line: document.line + (mark?.line ?? 0),
+        column: (mark?.column ?? 0) + 1,
+      },
+    };
+  }
+}
+
+/**
+ * Line and column (1-based, in the file) of the value at `path`, or of its nearest existing parent.
+ * `key: true` places the key itself, for "unknown key" findings. Slow: call it only for a diagnostic.
+ */
+export function locateYaml(
+  document: YamlDocument,
+  path: readonly PathPart[],
+  what: { key?: boolean } = {},
+): { line: number; column: number } {
+  const positions = new LineCounter();
+  const parsed = parseWithPositions(document.text, {
+    lineCounter: positions,
+    logLevel: "silent",
+    strict: false,
+  });
+  for (let n = path.length; n >= 0; n--) {
+    const offset = offsetAt(parsed, path.slice(0, n), n === path.length && what.key === true);
+    if (offset !== undefined) {
+      const at = positions.linePos(offset);
+      return { line: document.line + at.line - 1, column: at.col };
+    }
+  }
+  return { line: document.line, column: 1 };
+}
+
+// The `yaml` node types differ per kind; only `range` and `items` are read.
+function offsetAt(parsed: any, path: readonly PathPart[], wantKey: boolean): number | undefined {
+  if (path.length === 0) return parsed.contents?.range?.[0] ?? undefined;
+  const parent = path.length === 1 ? parsed.contents : parsed.getIn(path.slice(0, -1), true);
+  const last = path[path.length - 1] as PathPart;
+  const items = parent?.items;
+  if (!Array.isArray(items)) return undefined;
+  if (typeof last === "number") return items[last]?.range?.[0] ?? undefined;
+  const pair = items.find((p: any) => String(p?.key?.value ?? p?.key) === last);
+  if (pair === undefined) return undefined;
+  if (wantKey || pair.value?.range === undefined || pair.value.range === null) return pair.key?.range?.[0];
+  return pair.value.range[0];
+}

@@ -1,0 +1,88 @@
+/** The one settings object that everything else is handed. Made by `readSettings`; every value knows its origin. */
+import type { Origin } from "../core/diagnostics.ts";
+
+export interface ListenAddress {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export type SourceType = "file" | "pilot" | "pilotv2" | "pilotv3";
+export type RouterInfra = SourceType | "cse";
+
+/** Times in ms, sizes in bytes. Every field has its default in `settings/schema.ts`. */
+export interface AgentConfig {
+  /** Absolute path of the conf directory; empty when there is none (library use). */
+  readonly confDirectory: string;
+  readonly listen: {
+    /** `cse.protocols.http.listenAddress`, default 127.0.0.1:30101. */
+    readonly http: ListenAddress;
+    /** `cse.protocols.rest-admin.listenAddress`, default 127.0.0.1:30102; null when admin is off. */
+    readonly admin: ListenAddress | null;
+  };
+  readonly service: { readonly name: string; readonly version: string; readonly application: string };
+  readonly workload: {
+    readonly podName: string;
+    readonly namespace: string;
+    readonly instanceIp: string;
+    readonly labels: Readonly<Record<string, string>>;
+    /** ISTIO_META_* and ISTIO_METAJSON_*. */
+    readonly metadata: Readonly<Record<string, unknown>>;
+  };
+  readonly serviceDiscovery: {
+    readonly type: SourceType;
+    /** For file: absolute path of the rules directory. */
+    readonly address: string;
+    readonly refreshIntervalMs: number;
+  };
+  readonly router: { readonly infra: RouterInfra; readonly address: string };
+  readonly proxy: {
+    readonly engine: "native" | "serve";
+    readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+    readonly accessLog: "text" | "json" | "off";
+    readonly limits: ProxyLimits;
+    readonly timeouts: ProxyTimeouts;
+    readonly drainMs: number;
+  };
+  readonly log: { readonly level: "debug" | "info" | "warn" | "error" };
+  /** Dotted key -> where its effective value came from, for `--print-config`. */
+  readonly origins: ReadonlyMap<string, SettingOrigin>;
+}
+
+export interface SettingOrigin {
+  readonly value: unknown;
+  readonly from: "default" | "file" | "environment" | "flag";
+  /** File place, or the variable or flag name in `field`. */
+  readonly where: Origin;
+}
+
+export interface ProxyLimits {
+  /** Request or response head, bytes. Default 65536: 431 above (upstream: 502). */
+  readonly maxHeadBytes: number;
+  /** Default 100. */
+  readonly maxHeaderCount: number;
+  /** Request target, bytes. Default 32768: 414 above. */
+  readonly maxTargetBytes: number;
+  /** Downstream connections. Default 16384: 503 overloaded above. */
+  readonly maxConnections: number;
+  /** Requests in flight. Default 8192: 503 overloaded above. */
+  readonly maxInFlight: number;
+  /** Unread request body that is drained after a local answer. Default 65536. */
+  readonly maxDrainBytes: number;
+  /** Idle keep-alive connections kept per endpoint. Default 256. */
+  readonly maxIdlePerEndpoint: number;
+}
+
+export interface ProxyTimeouts {
+  /** Whole request head. Default 10000: 408. */
+  readonly headMs: number;
+  /** Body without a byte of progress, either side. Default 60000. */
+  readonly bodyStallMs: number;
+  /** Keep-alive downstream connection without a request. Default 3600000 as Envoy. */
+  readonly idleMs: number;
+  /** Idle pooled upstream connection; below common server values. Default 4000. */
+  readonly upstreamIdleMs: number;
+  /** Tunnel (CONNECT, Upgrade) without a byte either way. Default 3600000. */
+  readonly tunnelIdleMs: number;
+  /** Connect when the cluster sets none (PassthroughCluster). Default 10000. */
+  readonly connectMs: number;
+}
