@@ -4,7 +4,10 @@
  * S = settings, Y = YAML text, R1xx = VirtualService, R2xx = DestinationRule, R3xx = ServiceEntry and WorkloadEntry,
  * R4xx = findings across documents, D = discovery, N = network and start, P = answers to a request (with status and flag).
  */
-import type { Severity } from "./diagnostics.ts";
+import { RULE_CODES } from "./rule_codes.ts";
+
+/** How bad a finding is: an error keeps the input out, a warning lets it in, an info only tells. */
+export type Severity = "error" | "warning" | "info";
 
 export interface CodeEntry {
   readonly severity: Severity;
@@ -17,10 +20,7 @@ export interface CodeEntry {
 }
 
 export const CODES = {
-  Y001: {
-    severity: "error",
-    hint: "Mend the YAML; until then the last good version of this file's objects stays in force.",
-  },
+  ...RULE_CODES,
 } as const satisfies Record<string, CodeEntry>;
 
 export type Code = keyof typeof CODES;

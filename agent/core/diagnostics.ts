@@ -10,9 +10,9 @@
  * formatDiagnostic(d); // vs.yaml:7:17: error [R110] weight -1: must be 0 or more
  * ```
  */
-import { type Code, CODES } from "./codes.ts";
+import { type Code, CODES, type Severity } from "./codes.ts";
 
-export type Severity = "error" | "warning" | "info";
+export type { Severity } from "./codes.ts";
 
 /** Where a thing came from: a place in a file, or an xDS resource at a version. Lines and columns count from 1. */
 export interface Origin {

@@ -1,0 +1,218 @@
+/**
+ * The codes of rule files: Y = text and shape of the YAML, R1xx = VirtualService, R2xx = DestinationRule, R3xx = ServiceEntry
+ * and WorkloadEntry, R4xx = findings across documents. Part of the one table in codes.ts, apart only for length.
+ *
+ * A code names one row of Istio's own validation (rule rows `VS-E4`, `DR-W2`, ...): `VS-En` is R100+n and `VS-Wn` is R150+n,
+ * `DR-En` R200+n, `DR-Wn` R250+n, `SE-En` R300+n, `SE-Wn` R350+n, `WE-E1` R371.
+ */
+export const RULE_CODES = {
+  Y001: {
+    severity: "error",
+    hint: "Mend the YAML; until then the last good version of this file's objects stays in force.",
+  },
+  Y002: {
+    severity: "error",
+    hint: "A rule is a map with apiVersion, kind, metadata.name and spec.",
+  },
+  Y003: { severity: "error", hint: "Mend the spelling or delete the field; Kubernetes refuses it too." },
+  Y004: { severity: "error", hint: "Give the value in the type that the Istio API has for this field." },
+  Y005: {
+    severity: "error",
+    hint: 'Put the word in quotes ("no"): Kubernetes reads it as a boolean when it is bare.',
+  },
+  Y006: {
+    severity: "error",
+    hint:
+      "Use networking.istio.io/v1 (or v1beta1, v1alpha3); rules of the config.istio.io era must be rewritten.",
+  },
+  Y007: {
+    severity: "info",
+    hint: "Only VirtualService, DestinationRule, ServiceEntry and WorkloadEntry are read.",
+  },
+  Y008: { severity: "error", hint: "Give metadata.name; it tells the rule apart from others of its kind." },
+
+  R101: { severity: "error", hint: "A VirtualService without hosts is a delegate: it may hold http only." },
+  R102: { severity: "error", hint: 'Write "mesh", a gateway name, or namespace/name.' },
+  R103: { severity: "error", hint: "JWT claims are only known at gateways; list gateways without mesh." },
+  R104: { severity: "error", hint: "Use a DNS name, a wildcard such as *.example.com, or an IP address." },
+  R105: { severity: "error", hint: "Name the hosts; * is for gateways only." },
+  R106: {
+    severity: "error",
+    hint: "Delete one of the two hosts; the wildcard already covers the exact name.",
+  },
+  R107: { severity: "error", hint: "Give at least one of http, tls, tcp." },
+  R108: { severity: "error", hint: "Delete the empty list entry or fill it in." },
+  R109: { severity: "error", hint: "The delegate decides; delete route or redirect here." },
+  R110: { severity: "error", hint: "Delegation goes one level deep; put the routes here." },
+  R111: { severity: "error", hint: "A redirect answers at once; delete the other action." },
+  R112: { severity: "error", hint: "A direct response answers at once; delete the other action." },
+  R113: { severity: "error", hint: "Give one of route, redirect, directResponse." },
+  R114: { severity: "error", hint: "Move the one under mirror into the list mirrors." },
+  R115: {
+    severity: "error",
+    hint: "Give one of exact, prefix (not empty), regex; {} tests that the header is there.",
+  },
+  R116: {
+    severity: "error",
+    hint: "Give one of exact, prefix (not empty), regex; {} tests that the header is absent.",
+  },
+  R117: { severity: "error", hint: "Regular expressions are RE2: no look-around, no back-references." },
+  R118: { severity: "error", hint: "Mend or delete the condition." },
+  R119: {
+    severity: "error",
+    hint: "Header names are tokens; :authority and host can only be set in a request; write %% for %.",
+  },
+  R120: { severity: "error", hint: "Mend the CORS policy; origins need exact, prefix or regex." },
+  R121: { severity: "error", hint: "A fault needs delay or abort, and a percentage from 0.0001 to 100." },
+  R122: { severity: "error", hint: "A delay needs fixedDelay of at least 1ms and a percentage." },
+  R123: { severity: "error", hint: "Give a percentage from 0 to 100." },
+  R124: { severity: "error", hint: "A mirror needs a destination with a host." },
+  R125: {
+    severity: "error",
+    hint: "A redirect needs one of uri, prefixRewrite, authority, port, derivePort, scheme.",
+  },
+  R126: { severity: "error", hint: "Give a status from 200 to 599 and a body of at most 1 MiB." },
+  R127: { severity: "error", hint: "Retry conditions are parted by commas without spaces." },
+  R128: { severity: "error", hint: "Give uri, or uriRegexRewrite with match and rewrite, or authority." },
+  R129: {
+    severity: "error",
+    hint: "Set the authority once: rewrite.authority or a header operation, not both.",
+  },
+  R130: {
+    severity: "error",
+    hint: "Weights are 0 or more and at least one of several must be above 0; each needs a destination.host.",
+  },
+  R131: { severity: "error", hint: "Give a duration of at least 1ms; leave timeout out for no timeout." },
+  R132: {
+    severity: "error",
+    hint: "A tls route needs match with sniHosts out of the rule's hosts, and route.",
+  },
+  R133: { severity: "error", hint: "A tcp route needs route; conditions must be well formed." },
+  R134: { severity: "error", hint: "Write ['*'], ['.'], or names of namespaces, each once." },
+  R135: { severity: "error", hint: "Delete the annotation." },
+  R151: { severity: "warning", hint: "Use mirrorPercentage: {value: N}." },
+  R152: { severity: "warning", hint: "Give httpStatus or grpcStatus." },
+  R153: { severity: "warning", hint: "Keep bodies small; they are held in memory per route." },
+  R154: { severity: "warning", hint: "Write namespace/name." },
+  R155: { severity: "warning", hint: "Clients send no SNI for IP addresses." },
+  R156: { severity: "warning", hint: "Only the last rule can have no matches; delete one of the two." },
+  R157: { severity: "warning", hint: "Move the rule without match to the end." },
+  R158: { severity: "warning", hint: "Delete the repeated condition." },
+  R159: { severity: "warning", hint: "Move the longer prefix before the shorter one." },
+
+  R201: { severity: "error", hint: "Give the host as a DNS name, wildcard, or *." },
+  R202: { severity: "error", hint: "Delete the empty trafficPolicy or fill it in." },
+  R203: { severity: "error", hint: "Choose one of the two." },
+  R204: { severity: "error", hint: "Give V1 or V2." },
+  R205: { severity: "error", hint: "Give protocol CONNECT or POST, targetHost and targetPort." },
+  R206: {
+    severity: "error",
+    hint: "Durations of at least 1ms, percentages from 0 to 100; local failures need the split.",
+  },
+  R207: { severity: "error", hint: "Give http or tcp, or delete connectionPool." },
+  R208: { severity: "error", hint: "Numbers are 0 or more, durations at least 1ms." },
+  R209: { severity: "error", hint: "Numbers are 0 or more, durations at least 1ms." },
+  R210: { severity: "error", hint: "Give each cookie and each attribute a name of its own." },
+  R211: { severity: "error", hint: "Use ringHash: {minimumRingSize: N} alone." },
+  R212: { severity: "error", hint: "The table size is a prime below 5000011, e.g. 65537." },
+  R213: { severity: "error", hint: "Choose one of the two." },
+  R214: { severity: "error", hint: "Localities are region/zone/subzone with at most one * at the end." },
+  R215: { severity: "error", hint: "Use labels that are not topology labels, and plain regions." },
+  R216: {
+    severity: "error",
+    hint: "Give duration of at least 1ms, minimumPercent up to 100, aggression above 0.",
+  },
+  R217: {
+    severity: "error",
+    hint: "Give either files or credentialName, and no verification fields with insecureSkipVerify.",
+  },
+  R218: {
+    severity: "error",
+    hint: "Give port.number and at least one of loadBalancer, connectionPool, outlierDetection, tls.",
+  },
+  R219: {
+    severity: "error",
+    hint: "Each subset needs a name of its own (letters, digits, -) and good labels.",
+  },
+  R220: { severity: "error", hint: "Write ['*'], ['.'], or names of namespaces, each once." },
+  R221: { severity: "error", hint: "Give whole label keys and values." },
+  R251: { severity: "warning", hint: "Use consecutive5xxErrors or consecutiveGatewayErrors." },
+  R252: { severity: "warning", hint: "Use ringHash: {minimumRingSize: N}." },
+  R253: {
+    severity: "warning",
+    hint: "Add outlierDetection; without it no endpoint is ever found unhealthy.",
+  },
+  R254: { severity: "warning", hint: "Give matchLabels; without them the selector selects every workload." },
+
+  R301: { severity: "error", hint: "Give whole label keys and values." },
+  R302: { severity: "error", hint: "Choose one of the two." },
+  R303: { severity: "error", hint: "Give hosts as DNS names; * alone is not allowed." },
+  R304: {
+    severity: "error",
+    hint: "Give IP addresses; CIDR blocks are for resolution NONE and STATIC only.",
+  },
+  R305: {
+    severity: "error",
+    hint: "Each port needs number and name of its own and a protocol such as HTTP, HTTPS, GRPC, TCP.",
+  },
+  R306: { severity: "error", hint: "Use resolution STATIC or DNS, or delete endpoints." },
+  R307: { severity: "error", hint: "STATIC endpoints are IP addresses or unix:// paths; use DNS for names." },
+  R308: { severity: "error", hint: "Give endpoints, or hosts without wildcard." },
+  R309: { severity: "error", hint: "Keep one endpoint, or use resolution DNS." },
+  R310: { severity: "error", hint: "DNS endpoints are DNS names or IP addresses; ports must be declared." },
+  R311: {
+    severity: "error",
+    hint: "DYNAMIC_DNS wants wildcard hosts, no addresses, no endpoints, ports of HTTP, HTTP2, GRPC or TLS.",
+  },
+  R312: { severity: "error", hint: "Use NONE, STATIC, DNS, DNS_ROUND_ROBIN or DYNAMIC_DNS." },
+  R313: { severity: "error", hint: "Split the hosts into several ServiceEntries, or use HTTP or TLS ports." },
+  R314: { severity: "error", hint: "Write ['*'], ['.'], ['~'], or names of namespaces, each once." },
+  R351: { severity: "warning", hint: "Give labels; without them the selector selects every workload." },
+  R352: { severity: "warning", hint: "Write *.foo.com; partial wildcards work by accident." },
+  R353: { severity: "warning", hint: "Give addresses, or the protocol that the port speaks." },
+  R354: { severity: "warning", hint: "Delete workloadSelector, or use STATIC." },
+  R355: { severity: "warning", hint: "Split the hosts: TCP traffic to one address cannot tell them apart." },
+  R356: { severity: "warning", hint: "Such an endpoint is only reached through a gateway of its network." },
+  R371: {
+    severity: "error",
+    hint: "Give address as IP, DNS name or unix:///path, ports from 1 to 65535 and good labels.",
+  },
+  R372: { severity: "warning", hint: "Such an endpoint is only reached through a gateway of its network." },
+
+  R401: { severity: "error", hint: "Give one of them another name, or delete it." },
+  R402: { severity: "warning", hint: "Until then this share of requests is answered 503 NC (no cluster)." },
+  R403: {
+    severity: "warning",
+    hint: "Until a ServiceEntry declares it, the rule works on port 80 only and its destinations answer 503.",
+  },
+  R404: { severity: "warning", hint: "Until then this share of requests is answered 503 NC (no cluster)." },
+  R405: { severity: "warning", hint: "Name a port that the ServiceEntry declares." },
+  R406: { severity: "warning", hint: "Delete or move it: an earlier condition takes all its requests." },
+  R407: { severity: "warning", hint: "Merge the two rules; hosts are never merged across VirtualServices." },
+  R408: { severity: "info", hint: "Shares are weight / sum; Istio before 1.15 refused sums other than 100." },
+  R409: { severity: "warning", hint: "The rule has no effect until a ServiceEntry declares the host." },
+  R410: {
+    severity: "warning",
+    hint: "Requests for the subset are answered 503 UH until an endpoint has the labels.",
+  },
+  R411: { severity: "info", hint: "It stays without effect on this workload." },
+  R412: { severity: "info", hint: "A sidecar only follows rules whose gateways are absent or name mesh." },
+  R413: { severity: "warning", hint: "The route is left out; requests go on to the next rule." },
+  R414: {
+    severity: "warning",
+    hint: "The first declaration in the proxy's namespace, else the first by name, wins.",
+  },
+  R415: {
+    severity: "warning",
+    hint: "Subsets add up, but only the first trafficPolicy and the first subset of a name count.",
+  },
+  R416: { severity: "info", hint: "A delegate is only used by a root rule that names it." },
+  R417: {
+    severity: "warning",
+    hint: "With several services on this port, name the port of the destination.",
+  },
+  R450: {
+    severity: "warning",
+    hint: "The field is read, judged and kept in the model; traffic does not obey it yet.",
+  },
+} as const;
