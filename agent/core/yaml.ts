@@ -75,6 +75,12 @@ export function parseYaml(document: YamlDocument): { value: YamlValue } | { erro
   }
 }
 
+/** How a path is looked up: `key` wants the key's own place; `sameKey` lets a written key stand for another spelling. */
+export interface Lookup {
+  readonly key?: boolean;
+  readonly sameKey?: (written: string, wanted: string) => boolean;
+}
+
 /**
  * Line and column (1-based, in the file) of the value at `path`, or of its nearest existing parent.
  * `key: true` places the key itself, for "unknown key" findings. Slow: call it only for a diagnostic.
@@ -82,16 +88,11 @@ export function parseYaml(document: YamlDocument): { value: YamlValue } | { erro
 export function locateYaml(
   document: YamlDocument,
   path: readonly PathPart[],
-  what: { key?: boolean } = {},
+  what: Lookup = {},
 ): { line: number; column: number } {
-  const positions = new LineCounter();
-  const parsed = parseWithPositions(document.text, {
-    lineCounter: positions,
-    logLevel: "silent",
-    strict: false,
-  });
+  const { root, positions } = positionsOf(document);
   for (let n = path.length; n >= 0; n--) {
-    const offset = offsetAt(parsed, path.slice(0, n), n === path.length && what.key === true);
+    const offset = offsetAt(root, path.slice(0, n), n === path.length && what.key === true, what.sameKey);
     if (offset !== undefined) {
       const at = positions.linePos(offset);
       return { line: document.line + at.line - 1, column: at.col };
@@ -100,16 +101,61 @@ export function locateYaml(
   return { line: document.line, column: 1 };
 }
 
-// The `yaml` node types differ per kind; only `range` and `items` are read.
-function offsetAt(parsed: any, path: readonly PathPart[], wantKey: boolean): number | undefined {
-  if (path.length === 0) return parsed.contents?.range?.[0] ?? undefined;
-  const parent = path.length === 1 ? parsed.contents : parsed.getIn(path.slice(0, -1), true);
-  const last = path[path.length - 1] as PathPart;
-  const items = parent?.items;
-  if (!Array.isArray(items)) return undefined;
-  if (typeof last === "number") return items[last]?.range?.[0] ?? undefined;
-  const pair = items.find((p: any) => String(p?.key?.value ?? p?.key) === last);
-  if (pair === undefined) return undefined;
-  if (wantKey || pair.value?.range === undefined || pair.value.range === null) return pair.key?.range?.[0];
-  return pair.value.range[0];
+/** Whether the scalar at `path` is written without quotes. Slow as {@link locateYaml}. */
+export function isPlainScalar(document: YamlDocument, path: readonly PathPart[], what: Lookup = {}): boolean {
+  let node = positionsOf(document).root;
+  for (const part of path) node = childOf(node, part, what.sameKey)?.value;
+  return node?.type === "PLAIN";
 }
+
+// Several diagnostics of one document share one slow parse.
+const parsedDocuments = new WeakMap<YamlDocument, { root: any; positions: LineCounter }>();
+
+function positionsOf(document: YamlDocument): { root: any; positions: LineCounter } {
+  let known = parsedDocuments.get(document);
+  if (known === undefined) {
+    const positions = new LineCounter();
+    const parsed = parseWithPositions(document.text, {
+      lineCounter: positions,
+      logLevel: "silent",
+      strict: false,
+      uniqueKeys: false,
+    });
+    known = { root: parsed.contents, positions };
+    parsedDocuments.set(document, known);
+  }
+  return known;
+}
+
+// The `yaml` node types differ per kind; only `range`, `items` and `type` are read.
+function offsetAt(
+  root: any,
+  path: readonly PathPart[],
+  wantKey: boolean,
+  sameKey: Lookup["sameKey"],
+): number | undefined {
+  let node = root;
+  let key: any;
+  for (const part of path) {
+    const child = childOf(node, part, sameKey);
+    if (child === undefined) return undefined;
+    ({ key, value: node } = child);
+  }
+  if (key !== undefined && (wantKey || node?.range == null)) return key.range?.[0];
+  return node?.range?.[0] ?? undefined;
+}
+
+function childOf(
+  node: any,
+  part: PathPart,
+  sameKey: Lookup["sameKey"],
+): { key?: any; value: any } | undefined {
+  const items = node?.items;
+  if (!Array.isArray(items)) return undefined;
+  if (typeof part === "number") return items[part] === undefined ? undefined : { value: items[part] };
+  const pair = items.find((p: any) => keyText(p) === part) ??
+    (sameKey && items.find((p: any) => sameKey(keyText(p), part)));
+  return pair === undefined ? undefined : { key: pair.key, value: pair.value };
+}
+
+const keyText = (pair: any): string => String(pair?.key?.value ?? pair?.key);
