@@ -1,0 +1,91 @@
+/**
+ * `deno task compile`: the agent as one program, dist/mesh-agent.
+ *
+ * Ordinary `deno compile` with the permission set of deno.json and the V8 flags baked in. With DENORT_BIN set that base
+ * is used. When the base cannot be fetched (build machines without the download site), the one of
+ * denort_from_wheel.ts is used instead, with a line that says so.
+ *
+ * @example
+ * ```sh
+ * deno task compile && dist/mesh-agent demo --once 200
+ * ```
+ */
+import { denortFromWheel } from "./denort_from_wheel.ts";
+
+/** Linear-time fallback for a pattern that backtracks too much (no cost for others). */
+export const V8_FLAGS = ["--enable-experimental-regexp-engine-on-excessive-backtracks"];
+
+type Permission = boolean | readonly string[] | undefined;
+
+/** `permissions.default` of deno.json as command-line flags; what is false gets none. */
+export function permissionFlags(set: Readonly<Record<string, Permission>>): string[] {
+  const flags: string[] = [];
+  for (const [name, value] of Object.entries(set)) {
+    if (value === true) flags.push(`--allow-${name}`);
+    else if (Array.isArray(value) && value.length > 0) flags.push(`--allow-${name}=${value.join(",")}`);
+  }
+  return flags;
+}
+
+/** Arguments of `deno compile`, the output last. */
+export function compileArguments(
+  config: { permissions?: { default?: Record<string, Permission> }; unstable?: readonly string[] },
+  output: string,
+): string[] {
+  return [
+    "compile",
+    // `deno task ok` checks the types, with the version that they are written for.
+    "--no-check",
+    "--no-prompt",
+    ...(config.unstable ?? []).map((feature) => `--unstable-${feature}`),
+    ...permissionFlags(config.permissions?.default ?? {}),
+    `--v8-flags=${V8_FLAGS.join(",")}`,
+    "--include",
+    "config",
+    "--output",
+    output,
+    "mod.ts",
+  ];
+}
+
+const root = new URL("../", import.meta.url);
+
+async function compileWith(
+  deno: string,
+  args: string[],
+  env: Record<string, string>,
+): Promise<string | null> {
+  const { success, stderr } = await new Deno.Command(deno, { args, cwd: root, env }).output();
+  return success ? null : new TextDecoder().decode(stderr).trim();
+}
+
+/** Compiles to `output`; gives the line that tells what base was used. Throws with the compiler's own words. */
+export async function compile(output: string): Promise<string> {
+  const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+  const args = compileArguments(config, output);
+  const failure = await compileWith(Deno.execPath(), args, { NO_COLOR: "1" });
+  const given = Deno.env.get("DENORT_BIN");
+  if (failure === null) return `base: ${given ?? `Deno ${Deno.version.deno}`}`;
+  if (given !== undefined || !/denort|download|dns|connect|error sending/i.test(failure)) {
+    throw new Error(failure);
+  }
+  const { deno, denort } = await denortFromWheel(root);
+  const second = await compileWith(deno, args, { NO_COLOR: "1", DENORT_BIN: denort });
+  if (second !== null) throw new Error(second);
+  return "base: Deno 2.6.10 out of a wheel, because this machine cannot fetch that of " + Deno.version.deno;
+}
+
+if (import.meta.main) {
+  const startMs = performance.now();
+  const output = "dist/mesh-agent";
+  await Deno.mkdir(new URL("dist", root), { recursive: true });
+  try {
+    console.log(await compile(output));
+  } catch (error) {
+    console.error(`Cannot compile "${output}": ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+  const { size } = await Deno.stat(new URL(output, root));
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+  console.log(`${output}: ${(size / 1e6).toFixed(0)} MB in ${seconds} s; try ${output} demo --once 200`);
+}
