@@ -4,7 +4,10 @@
 import type { Origin } from "../core/diagnostics.ts";
 import type { Route, VirtualHost } from "../model/model.ts";
 
-/** What routing may look at. Implemented lazily by the engines over received bytes. */
+/**
+ * What routing may look at. Implemented lazily by the engines over received bytes. All texts are byte strings: one
+ * char per received byte (latin1), so that rules compare as Envoy does.
+ */
 export interface RequestView {
   readonly method: string;
   readonly scheme: "http" | "https";
@@ -46,6 +49,8 @@ export interface HeaderStep {
   readonly key: string;
   /** Literal text, or parts when it holds %COMMAND% operators; null for remove. */
   readonly value: readonly ValuePart[] | null;
+  /** Steps of one number were written at one level (route, cluster weight); their values are formatted together. */
+  readonly level?: number;
 }
 
 export type ValuePart = string | {
@@ -90,6 +95,8 @@ export interface CompiledRoute {
   readonly name: string;
   readonly origin: Origin | undefined;
   matches(view: RequestView): boolean;
+  /** The first condition that this request fails, in plain words; undefined when it matches. For `explain`. */
+  firstFailure(view: RequestView): string | undefined;
   readonly kind: "route" | "redirect" | "directResponse";
   /** Non-empty for kind `route`. */
   readonly destinations: readonly CompiledDestination[];

@@ -1,0 +1,217 @@
+/**
+ * Route tables: which virtual host and which route serve a request. The one resolver of the agent: the request path,
+ * `explain` and the admin interface all ask here.
+ *
+ * In: a Program (its route configurations by RDS name). Out: {@link RouteTables}. Building only indexes domains; a
+ * virtual host is compiled when it is first asked for, and stays compiled as long as its source object lives, so
+ * publishing one changed host among ten thousand costs the diff of two arrays.
+ *
+ * A request picks the table of its port (`host:port` tables first, `http_proxy` for hosts that the port's table lacks),
+ * then the virtual host by domain (istio-semantics 1.5), then the first route that matches. There is no falling through
+ * from one virtual host to another.
+ *
+ * @example
+ * ```ts
+ * import { buildRouteTables } from "./table.ts";
+ * import { viewOf } from "./view.ts";
+ * const tables = buildRouteTables(program);
+ * const decision = tables.select(viewOf({ method: "GET", url: "http://reviews:9080/" }), Math.random());
+ * if (decision.kind === "route") console.log(decision.destination.cluster);
+ * ```
+ */
+import type { Program, RouteConfiguration, VirtualHost } from "../model/model.ts";
+import { compileVirtualHost } from "./compile_route.ts";
+import { DomainIndex } from "./domain_index.ts";
+import type {
+  CompiledDestination,
+  CompiledRoute,
+  CompiledVirtualHost,
+  Decision,
+  RequestView,
+  RouteTables,
+} from "./types.ts";
+
+/** A virtual host in an index: compiled on first use. */
+class Holder {
+  readonly source: VirtualHost;
+  #compiled: CompiledVirtualHost | undefined;
+
+  constructor(source: VirtualHost) {
+    this.source = source;
+  }
+
+  get compiled(): CompiledVirtualHost {
+    return this.#compiled ??= compileVirtualHost(this.source);
+  }
+}
+
+type Holders = WeakMap<VirtualHost, Holder>;
+
+interface Table {
+  readonly configuration: RouteConfiguration;
+  readonly index: DomainIndex<Holder>;
+  /** Domains carry ports: `host:port` is tried before `host`. */
+  readonly withPorts: boolean;
+}
+
+/** Builds tables; everything unchanged since `previous` (by identity) is shared with it. */
+export function buildRouteTables(program: Program, previous?: RouteTables): RouteTables {
+  return new Tables(program, previous instanceof Tables ? previous : undefined);
+}
+
+const UNKNOWN_HOST: Decision = { kind: "unknownHost" };
+const PORT_NAME = /^\d{1,5}$/;
+
+class Tables implements RouteTables {
+  readonly #holders: Holders;
+  readonly #byName = new Map<string, Table>();
+  readonly #byPort = new Map<number, Table>();
+  /** `host:port` tables, by that name. */
+  readonly #byHostPort = new Map<string, Table>();
+  readonly #httpProxy: Table | undefined;
+  #proxyPorts: Map<string, number[]> | undefined;
+
+  constructor(program: Program, previous: Tables | undefined) {
+    this.#holders = previous === undefined ? new WeakMap() : previous.#holders;
+    const before = previous === undefined ? new Map<string, Table>() : previous.#byName;
+    for (const [name, configuration] of program.routeConfigurations) {
+      const table = makeTable(configuration, before.get(name), this.#holders);
+      this.#byName.set(name, table);
+      if (PORT_NAME.test(name)) this.#byPort.set(Number(name), table);
+      else if (name === "http_proxy") this.#httpProxy = table;
+      else if (/:\d{1,5}$/.test(name) && !name.includes("|")) this.#byHostPort.set(name.toLowerCase(), table);
+    }
+  }
+
+  findVirtualHost(host: string, port: number): CompiledVirtualHost | undefined {
+    const found = this.#holderOf(bareHost(host), port);
+    return typeof found === "object" && found instanceof Holder ? found.compiled : undefined;
+  }
+
+  portsOf(host: string): readonly number[] {
+    const bare = bareHost(host);
+    const ports = new Set<number>();
+    for (const [port, table] of this.#byPort) if (lookUp(table, bare, port) !== undefined) ports.add(port);
+    for (const name of this.#byHostPort.keys()) {
+      if (name.startsWith(bare) && name.lastIndexOf(":") === bare.length) {
+        ports.add(Number(name.slice(bare.length + 1)));
+      }
+    }
+    for (const port of this.#portsInProxyTable().get(bare) ?? []) ports.add(port);
+    return [...ports].sort((a, b) => a - b);
+  }
+
+  select(view: RequestView, random: number): Decision {
+    const found = this.#holderOf(view.host, view.port);
+    if (found === undefined) return UNKNOWN_HOST;
+    if (!(found instanceof Holder)) return { kind: "unknownPort", ports: found };
+    const virtualHost = found.compiled;
+    const routes = virtualHost.routes;
+    for (let i = 0; i < routes.length; i++) {
+      const route = routes[i] as CompiledRoute;
+      if (!route.matches(view)) continue;
+      if (route.kind !== "route") return { kind: route.kind, virtualHost, route };
+      return { kind: "route", virtualHost, route, destination: pickDestination(route, random) };
+    }
+    return { kind: "noRoute", virtualHost };
+  }
+
+  /** The virtual host; or the ports on which the host is known, when not on this one; or undefined. */
+  #holderOf(host: string, port: number): Holder | readonly number[] | undefined {
+    if (host.charCodeAt(host.length - 1) === 0x2e) host = host.slice(0, -1);
+    if (this.#byHostPort.size > 0) {
+      const own = this.#byHostPort.get(`${host}:${port}`);
+      if (own !== undefined) return lookUp(own, host, port) ?? own.index.any;
+    }
+    const table = this.#byPort.get(port);
+    const found = table === undefined ? undefined : lookUp(table, host, port);
+    if (found !== undefined) return found;
+    if (this.#httpProxy !== undefined) {
+      const inProxy = lookUp(this.#httpProxy, host, port);
+      if (inProxy !== undefined) return inProxy;
+    }
+    const ports = this.portsOf(host);
+    if (ports.length > 0) return ports;
+    return table?.index.any ?? this.#httpProxy?.index.any;
+  }
+
+  /** `http_proxy` has one table for all ports; the ports stand in its domains. */
+  #portsInProxyTable(): Map<string, number[]> {
+    if (this.#proxyPorts !== undefined) return this.#proxyPorts;
+    const ports = this.#proxyPorts = new Map<string, number[]>();
+    for (const domain of this.#httpProxy?.index.exactHosts() ?? []) {
+      const m = /^\[?(.*?)\]?:(\d{1,5})$/.exec(domain);
+      if (m === null) continue;
+      const list = ports.get(m[1] as string);
+      if (list === undefined) ports.set(m[1] as string, [Number(m[2])]);
+      else list.push(Number(m[2]));
+    }
+    return ports;
+  }
+}
+
+/** Lower-case, without brackets and one trailing dot. */
+function bareHost(host: string): string {
+  const text = host.toLowerCase().replace(/^\[(.*)\]$/, "$1");
+  return text.endsWith(".") ? text.slice(0, -1) : text;
+}
+
+/** The virtual host of a table, its `*` left out. */
+function lookUp(table: Table, host: string, port: number): Holder | undefined {
+  if (table.withPorts) {
+    const found = table.index.find(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+    if (found !== undefined) return found;
+  }
+  return table.index.find(host);
+}
+
+/** The weighted choice: `random` in [0,1) times the total weight. */
+export function pickDestination(route: CompiledRoute, random: number): CompiledDestination {
+  const { destinations } = route;
+  const last = destinations.length - 1;
+  if (last > 0) {
+    let left = random * route.totalWeight;
+    for (let i = 0; i < last; i++) {
+      const destination = destinations[i] as CompiledDestination;
+      left -= destination.weight;
+      if (left < 0) return destination;
+    }
+  }
+  return destinations[last] as CompiledDestination;
+}
+
+function makeTable(configuration: RouteConfiguration, before: Table | undefined, holders: Holders): Table {
+  if (before?.configuration === configuration) return before;
+  const hold = (source: VirtualHost): Holder => {
+    let holder = holders.get(source);
+    if (holder === undefined) holders.set(source, holder = new Holder(source));
+    return holder;
+  };
+  const entry = (source: VirtualHost): readonly [readonly string[], Holder] => [source.domains, hold(source)];
+  let index: DomainIndex<Holder> | undefined;
+  if (before !== undefined) {
+    const { removed, added } = difference(before.configuration.virtualHosts, configuration.virtualHosts);
+    if ((removed.length + added.length) * 2 < configuration.virtualHosts.length) {
+      index = before.index.patched(removed.map(entry), added.map(entry));
+    }
+  }
+  index ??= DomainIndex.build(configuration.virtualHosts.map(entry));
+  return { configuration, index, withPorts: configuration.ignorePortInHostMatching !== true };
+}
+
+/** Members of one list only, by identity. Equal heads and tails are skipped first, so one change among many is cheap. */
+function difference(
+  old: readonly VirtualHost[],
+  now: readonly VirtualHost[],
+): { removed: VirtualHost[]; added: VirtualHost[] } {
+  let head = 0;
+  const least = Math.min(old.length, now.length);
+  while (head < least && old[head] === now[head]) head++;
+  let tail = 0;
+  while (tail < least - head && old[old.length - 1 - tail] === now[now.length - 1 - tail]) tail++;
+  const oldPart = old.slice(head, old.length - tail);
+  const newPart = now.slice(head, now.length - tail);
+  const oldSet = new Set(oldPart);
+  const newSet = new Set(newPart);
+  return { removed: oldPart.filter((v) => !newSet.has(v)), added: newPart.filter((v) => !oldSet.has(v)) };
+}
