@@ -37,6 +37,7 @@ http {
 `;
 }
 
+/** Streams request bodies as every other target does; with buffering nginx would hold or spill them. */
 export function nginxConfig(port: number, upstream: number, directory: string): string {
   return `worker_processes 1; daemon off; master_process off;
 pid ${directory}/nginx.pid; error_log stderr crit;
@@ -45,7 +46,7 @@ http {
   log_format line '[$time_iso8601] "$request" $status $body_bytes_sent $request_time "$http_user_agent" $request_id $host $upstream_addr';
   access_log ${directory}/nginx-access.log line buffer=64k flush=1s;
   keepalive_requests 100000000; keepalive_timeout 3600s; client_max_body_size 0;
-  client_body_temp_path ${directory}/nginx-body; client_body_buffer_size 128k; proxy_temp_path ${directory}/nginx-proxy;
+  proxy_request_buffering off; proxy_temp_path ${directory}/nginx-proxy;
   map_hash_max_size 8192; map_hash_bucket_size 128;
   split_clients $request_id $subset { 90% v1; * v2; }
   map $host $service { default "";
