@@ -70,7 +70,7 @@ export async function readSources(root: URL): Promise<Map<string, string>> {
     for await (const entry of Deno.readDir(new URL(directory, root))) {
       const path = directory + entry.name;
       if (entry.isDirectory) await walk(`${path}/`);
-      else if (/(?<!_test|_bench|core\/codes)\.ts$/.test(path)) {
+      else if (/(?<!_test|_bench|core\/(?:\w+_)?codes)\.ts$/.test(path)) {
         sources.set(path, await Deno.readTextFile(new URL(path, root)));
       }
     }
