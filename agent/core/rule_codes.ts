@@ -30,6 +30,8 @@ export const RULE_CODES = {
     hint: "Only VirtualService, DestinationRule, ServiceEntry and WorkloadEntry are read.",
   },
   Y008: { severity: "error", hint: "Give metadata.name; it tells the rule apart from others of its kind." },
+  Y009: { severity: "error", hint: "Keep one of them; the Istio API allows only one at a time." },
+  Y010: { severity: "info", hint: "Delete the empty document or fill it in." },
 
   R101: { severity: "error", hint: "A VirtualService without hosts is a delegate: it may hold http only." },
   R102: { severity: "error", hint: 'Write "mesh", a gateway name, or namespace/name.' },
