@@ -20,7 +20,7 @@ import {
   type YamlDocument,
   type YamlValue,
 } from "../core/yaml.ts";
-import { At, type Placed, placeRemark, quote, type Remark, Remarks } from "./remark.ts";
+import { At, type Place, placeRemark, quote, Remarks } from "./remark.ts";
 import type { Kind, RuleDocument } from "./resources.ts";
 import { lowerCamel } from "./schema.ts";
 import { isMap, kindOf, walk, type WalkResult } from "./shape.ts";
@@ -38,9 +38,6 @@ export const API_VERSIONS = ["v1", "v1beta1", "v1alpha3"].map((version) => `netw
 
 /** Lists inside lists are read this deep; an alias could make them endless. */
 const MAX_LIST_DEPTH = 3;
-
-/** How a remark gets its place; checks of huge directories hand in a cheaper one. */
-export type Place = (document: Placed, remark: Remark) => Diagnostic;
 
 /** `namespace`: of objects that name none. */
 export function parseRules(

@@ -89,6 +89,9 @@ export function pathText(path: readonly PathPart[]): string {
 /** Enough of an object to say where it is. */
 export type Placed = Pick<RuleDocument, "kind" | "name" | "namespace" | "origin" | "source">;
 
+/** How a remark gets its place; checks of huge directories hand in a cheaper one. */
+export type Place = (document: Placed, remark: Remark) => Diagnostic;
+
 /**
  * Turns a remark into a diagnostic at line and column. `exact: false` gives the line of the document's start at once:
  * for the many remarks of a huge directory, where a second parse of each document would take minutes.

@@ -1,0 +1,236 @@
+/**
+ * Compiled, not yet executed: the one table of what rules may say and the data path does not do yet. Such fields are read,
+ * judged and kept in the model; `check` prints a warning for each use, so that nothing is dropped silently.
+ *
+ * In: rule documents. Out: one R450 per use. An entry leaves the table with the change that executes it.
+ */
+import { parseDuration } from "../core/duration.ts";
+import type { Diagnostic } from "../core/diagnostics.ts";
+import type { PathPart } from "../core/yaml.ts";
+import { type Place, placeRemark, quote, type Remark } from "./remark.ts";
+import type { Kind, RuleDocument } from "./resources.ts";
+
+export interface NotExecuted {
+  readonly kind: Kind;
+  /** Field path below `spec`; `*` stands for every entry of a list, `POLICY` for each place of a traffic policy. */
+  readonly path: string;
+  /** What happens instead, as the end of a sentence. */
+  readonly instead: string;
+  /** The part of the value that is not executed; undefined when this use is. Default: any value. */
+  readonly part?: (value: unknown) => unknown;
+}
+
+/** Retry conditions that the data path acts on. */
+export const EXECUTED_RETRY_CONDITIONS: ReadonlySet<string> = new Set([
+  "connect-failure",
+  "refused-stream",
+  "reset-before-request",
+]);
+
+const otherConditions = (value: unknown): string | undefined => {
+  const others = String(value).split(",").map((token) => token.trim())
+    .filter((token) => token !== "" && !EXECUTED_RETRY_CONDITIONS.has(token));
+  return others.length === 0 ? undefined : others.join(",");
+};
+const unless = (...executed: unknown[]) => (value: unknown) => executed.includes(value) ? undefined : value;
+const positive = (value: unknown) => typeof value === "number" && value > 0 ? value : undefined;
+const lasting = (value: unknown) => (parseDuration(String(value)) ?? 0) > 0 ? value : undefined;
+const unixSocket = (value: unknown) => String(value).startsWith("unix://") ? value : undefined;
+const http2 = (value: unknown) =>
+  ["HTTP2", "GRPC", "GRPC-WEB"].includes(String(value).toUpperCase()) ? value : undefined;
+
+const NO_LIMIT = "the limit is not enforced";
+const H1 = "upstreams are spoken to in HTTP/1.1";
+
+export const NOT_EXECUTED: readonly NotExecuted[] = [
+  { kind: "VirtualService", path: "http.*.mirror", instead: "no copies are sent" },
+  { kind: "VirtualService", path: "http.*.mirrors", instead: "no copies are sent" },
+  {
+    kind: "VirtualService",
+    path: "http.*.retries.retryOn",
+    instead: `only ${[...EXECUTED_RETRY_CONDITIONS].join(", ")} are retried`,
+    part: otherConditions,
+  },
+  {
+    kind: "VirtualService",
+    path: "http.*.retries.retryRemoteLocalities",
+    instead: "retries do not look at localities",
+    part: unless(false),
+  },
+  {
+    kind: "VirtualService",
+    path: "http.*.match.*.statPrefix",
+    instead: "no statistics of that name are kept",
+  },
+  { kind: "VirtualService", path: "tls", instead: "tunnels go where the outbound policy lets them" },
+  { kind: "VirtualService", path: "tcp", instead: "only HTTP requests are routed" },
+
+  {
+    kind: "DestinationRule",
+    path: "POLICY.loadBalancer.consistentHash",
+    instead: "an endpoint is picked at random",
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.loadBalancer.localityLbSetting",
+    instead: "localities are not looked at",
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.loadBalancer.zoneAwareLbSetting",
+    instead: "zones are not looked at",
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.loadBalancer.warmup",
+    instead: "new endpoints get their full share",
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.loadBalancer.warmupDurationSecs",
+    instead: "new endpoints get their full share",
+  },
+  { kind: "DestinationRule", path: "POLICY.outlierDetection", instead: "no endpoint is ejected" },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.tcp.maxConnections",
+    instead: NO_LIMIT,
+    part: positive,
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.http.http1MaxPendingRequests",
+    instead: NO_LIMIT,
+    part: positive,
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.http.http2MaxRequests",
+    instead: NO_LIMIT,
+    part: positive,
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.http.maxRetries",
+    instead: NO_LIMIT,
+    part: positive,
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.tcp.maxConnectionDuration",
+    instead: NO_LIMIT,
+    part: lasting,
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.tcp.tcpKeepalive",
+    instead: "connections keep the system's keep-alive",
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.http.h2UpgradePolicy",
+    instead: H1,
+    part: unless("DEFAULT", "DO_NOT_UPGRADE"),
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.http.useClientProtocol",
+    instead: H1,
+    part: unless(false),
+  },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.http.maxConcurrentStreams",
+    instead: H1,
+    part: positive,
+  },
+  { kind: "DestinationRule", path: "POLICY.connectionPool.http.http2KeepAlive", instead: H1 },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.tls.mode",
+    instead: "upstreams are spoken to in plain text",
+    part: unless("DISABLE"),
+  },
+  { kind: "DestinationRule", path: "POLICY.tunnel", instead: "connections go straight to the endpoint" },
+  { kind: "DestinationRule", path: "POLICY.proxyProtocol", instead: "no PROXY header is sent" },
+  { kind: "DestinationRule", path: "POLICY.retryBudget", instead: NO_LIMIT },
+
+  { kind: "ServiceEntry", path: "ports.*.protocol", instead: H1, part: http2 },
+  {
+    kind: "ServiceEntry",
+    path: "resolution",
+    instead: "the requested name is resolved as with NONE",
+    part: (value) => value === "DYNAMIC_DNS" ? value : undefined,
+  },
+  { kind: "ServiceEntry", path: "subjectAltNames", instead: "no TLS is originated, so no name is verified" },
+  {
+    kind: "ServiceEntry",
+    path: "endpoints.*.address",
+    instead: "unix sockets are not connected to",
+    part: unixSocket,
+  },
+  { kind: "WorkloadEntry", path: "address", instead: "unix sockets are not connected to", part: unixSocket },
+];
+
+/** Where a DestinationRule may hold a traffic policy. */
+const POLICIES = [
+  "trafficPolicy",
+  "trafficPolicy.portLevelSettings.*",
+  "subsets.*.trafficPolicy",
+  "subsets.*.trafficPolicy.portLevelSettings.*",
+];
+
+interface Expanded extends NotExecuted {
+  readonly parts: readonly string[];
+}
+
+const BY_KIND: ReadonlyMap<Kind, readonly Expanded[]> = (() => {
+  const byKind = new Map<Kind, Expanded[]>();
+  for (const entry of NOT_EXECUTED) {
+    const paths = entry.path.startsWith("POLICY.")
+      ? POLICIES.map((policy) => policy + entry.path.slice("POLICY".length))
+      : [entry.path];
+    const known = byKind.get(entry.kind) ?? [];
+    byKind.set(entry.kind, [...known, ...paths.map((path) => ({ ...entry, parts: path.split(".") }))]);
+  }
+  return byKind;
+})();
+
+/** One R450 per use, in the order of documents and table. */
+export function notExecuted(documents: readonly RuleDocument[], place: Place = placeRemark): Diagnostic[] {
+  const list: Diagnostic[] = [];
+  for (const document of documents) {
+    for (const entry of BY_KIND.get(document.kind) ?? []) {
+      for (const { path, value } of valuesAt(document.spec, entry.parts, ["spec"])) {
+        const part = entry.part === undefined ? value : entry.part(value);
+        if (part === undefined || (Array.isArray(part) && part.length === 0)) continue;
+        const shown = typeof part === "object" || part === true ? "" : ` ${quote(part)}`;
+        const field = path.findLast((step) => typeof step === "string");
+        const remark: Remark = {
+          code: "R450",
+          message: `${field}${shown} is compiled, not yet executed: ${entry.instead}`,
+          path,
+          key: true,
+        };
+        list.push(place(document, remark));
+      }
+    }
+  }
+  return list;
+}
+
+function* valuesAt(
+  value: unknown,
+  parts: readonly string[],
+  path: readonly PathPart[],
+): Generator<{ path: readonly PathPart[]; value: unknown }> {
+  const [part, ...rest] = parts;
+  if (value === undefined || value === null) return;
+  if (part === undefined) yield { path, value };
+  else if (part === "*") {
+    if (!Array.isArray(value)) return;
+    for (const [i, item] of value.entries()) yield* valuesAt(item, rest, [...path, i]);
+  } else if (typeof value === "object") {
+    yield* valuesAt((value as Record<string, unknown>)[part], rest, [...path, part]);
+  }
+}
