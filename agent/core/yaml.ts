@@ -5,7 +5,7 @@
 // js-yaml ships no types.
 // deno-lint-ignore-file no-explicit-any
 import yaml from "js-yaml";
-import { LineCounter, parseDocument as parseWithPositions } from "yaml";
+import type * as PositionYaml from "yaml";
 
 /** One `---` separated document: its text and the 1-based line on which it starts in the file. */
 export interface YamlDocument {
@@ -108,14 +108,24 @@ export function isPlainScalar(document: YamlDocument, path: readonly PathPart[],
   return node?.type === "PLAIN";
 }
 
-// Several diagnostics of one document share one slow parse.
-const parsedDocuments = new WeakMap<YamlDocument, { root: any; positions: LineCounter }>();
+let positionYaml: typeof PositionYaml | undefined;
 
-function positionsOf(document: YamlDocument): { root: any; positions: LineCounter } {
+/** The slow parser, loaded at the first diagnostic: it costs 33 ms and 14 MB, and most runs never need it. */
+function loadPositionYaml(): typeof PositionYaml {
+  // deno-lint-ignore law/ports no-process-global
+  positionYaml ??= process.getBuiltinModule("node:module").createRequire(import.meta.url)("yaml");
+  return positionYaml as typeof PositionYaml;
+}
+
+// Several diagnostics of one document share one slow parse.
+const parsedDocuments = new WeakMap<YamlDocument, { root: any; positions: PositionYaml.LineCounter }>();
+
+function positionsOf(document: YamlDocument): { root: any; positions: PositionYaml.LineCounter } {
   let known = parsedDocuments.get(document);
   if (known === undefined) {
+    const { LineCounter, parseDocument } = loadPositionYaml();
     const positions = new LineCounter();
-    const parsed = parseWithPositions(document.text, {
+    const parsed = parseDocument(document.text, {
       lineCounter: positions,
       logLevel: "silent",
       strict: false,
