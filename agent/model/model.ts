@@ -5,6 +5,18 @@
  * structured-clone. Durations are proto-JSON texts (`"1.5s"`).
  *
  * Sources: envoy.config.route.v3, envoy.config.cluster.v3, envoy.config.endpoint.v3, extensions.filters.http.{fault,cors}.
+ *
+ * Rules or xDS bytes -> Program -> route tables and clusters.
+ *
+ * @example
+ * ```ts
+ * import type { VirtualHost } from "./model.ts";
+ * const host: VirtualHost = {
+ *   name: "reviews:9080",
+ *   domains: ["reviews"],
+ *   routes: [{ match: { prefix: "/" }, route: { cluster: "outbound|9080||reviews" } }],
+ * };
+ * ```
  */
 import type { Origin } from "../core/diagnostics.ts";
 
