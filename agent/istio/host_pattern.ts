@@ -20,3 +20,12 @@ export function hostCovers(outer: string, inner: string): boolean {
   if (!isWildcard(outer)) return outer === inner;
   return (isWildcard(inner) ? inner.slice(1) : inner).endsWith(outer.slice(1));
 }
+
+/**
+ * The full name of a host in a rule (istio-semantics 0.2): a short name `H` becomes `H.NAMESPACE.SUFFIX`; a name with a dot,
+ * `*`, an IP address and the empty text stay. `suffix` may be empty.
+ */
+export function fullHost(host: string, namespace: string, suffix: string): string {
+  if (host === "" || host === "*" || host.includes(".") || host.includes(":")) return host;
+  return namespace === "" ? host : `${host}.${namespace}${suffix === "" ? "" : `.${suffix}`}`;
+}
