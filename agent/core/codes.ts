@@ -4,7 +4,9 @@
  * S = settings, Y = YAML text, R1xx = VirtualService, R2xx = DestinationRule, R3xx = ServiceEntry and WorkloadEntry,
  * R4xx = findings across documents, D = discovery, N = network and start, P = answers to a request (with status and flag).
  */
+import { PROXY_CODES } from "./proxy_codes.ts";
 import { RULE_CODES } from "./rule_codes.ts";
+import { START_CODES } from "./start_codes.ts";
 
 /** How bad a finding is: an error keeps the input out, a warning lets it in, an info only tells. */
 export type Severity = "error" | "warning" | "info";
@@ -21,6 +23,8 @@ export interface CodeEntry {
 
 export const CODES = {
   ...RULE_CODES,
+  ...PROXY_CODES,
+  ...START_CODES,
 } as const satisfies Record<string, CodeEntry>;
 
 export type Code = keyof typeof CODES;

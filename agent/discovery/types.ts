@@ -1,7 +1,9 @@
 /** Discovery: sources of rules behind one small interface, and the World that they fill. */
 import type { Diagnostic } from "../core/diagnostics.ts";
+import type { Clock, Log } from "../core/ports.ts";
 import type { Program } from "../model/model.ts";
 import type { RouteTables } from "../route/types.ts";
+import type { AgentConfig, SourceType } from "../settings/types.ts";
 
 /** What a source publishes: a whole program (sharing unchanged parts by reference with the one before). */
 export interface Publication {
@@ -21,13 +23,61 @@ export interface World {
   readonly diagnostics: readonly Diagnostic[];
   /** Wall clock of the publication, ms. */
   readonly publishedMs: number;
+  /** Of the publication: documents, hosts, … */
+  readonly stats: Readonly<Record<string, number>>;
 }
 
 /** A running source. */
 export interface DiscoverySource {
-  /** Resolves after the first publication (or with the reason why there can be none yet; it goes on trying). */
+  /**
+   * Resolves after the first publication, or after the first try when there can be none yet (it goes on trying;
+   * {@link problems} says why).
+   */
   readonly ready: Promise<void>;
-  /** Reread now (SIGHUP). */
+  /** Standing diagnostics, also those of a source that cannot publish yet. */
+  problems(): readonly Diagnostic[];
+  /** Reread now (SIGHUP). Resolves when what was found is published. */
   refresh(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What a source is given: its settings, its ports and where to publish. */
+export interface DiscoveryInput {
+  readonly config: AgentConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Opens the rules directory (or single file) at an absolute path. */
+  readonly openDirectory: (path: string) => RulesDirectory;
+  publish(publication: Publication): void;
+}
+
+/** One kind of source: one file in discovery/ and one line in the list of plugins.ts. */
+export interface DiscoveryPlugin {
+  readonly type: SourceType;
+  /** One line for help and documentation. */
+  readonly summary: string;
+  /** Set when the source cannot be used yet: with what it comes. */
+  readonly comesWith?: string;
+  start(input: DiscoveryInput): DiscoverySource;
+}
+
+/** A directory of rule files as the file source sees it. */
+export interface RulesDirectory {
+  /** Prefix of file names in diagnostics, e.g. `config/rules`. */
+  readonly label: string;
+  /**
+   * Text of every rule file by its label (`config/rules/a.yaml`), or null when the directory does not exist.
+   * With `only`, just these: a name that is gone has the value null.
+   */
+  read(only?: ReadonlySet<string>): Promise<DirectoryReading | null>;
+  /** Calls back on every change, with the labels of the files when they are known. Returns the stop function. */
+  watch(changed: (files?: readonly string[]) => void): () => void;
+}
+
+export interface DirectoryReading {
+  readonly files: ReadonlyMap<string, string | null>;
+  /** False when only some files were asked for (and nothing made a full reading necessary). */
+  readonly complete: boolean;
+  /** Files that are there but cannot be read: they count as unchanged. */
+  readonly unreadable: ReadonlyMap<string, string>;
 }

@@ -1,0 +1,272 @@
+/**
+ * The admin API: what people, probes and scrapers ask a running agent.
+ *
+ * In: a Request (GET or HEAD; POST for /explain). Out: a Response, never cached. Reads the current world and the proxy's
+ * state, changes nothing. On a loopback address the Host must be an IP address, `localhost` or the listen name: a web page
+ * that rebinds its own name to 127.0.0.1 is refused.
+ *
+ * | path | answer |
+ * |---|---|
+ * | /ready | 200, or 503 with the reasons: listener accepting, first rules in, not draining |
+ * | /live | 200 while the process runs |
+ * | /v1/mesher/version, /v1/mesher/health, /v1/mesher/routeRule/{service}, /v1/mesher/metrics | as Mesher's |
+ * | /stats/prometheus | metrics |
+ * | /diagnostics | what is wrong with the rules, JSON or `?format=text` |
+ * | /explain?method=GET&url=http://reviews:9080/&header=end-user:jason | the decision, text or `?format=json` |
+ * | /program | the routing world: `?format=text` (default), `json`, `envoy` |
+ *
+ * @example
+ * ```ts ignore
+ * const admin = createAdmin({ config, world, state, expose, problems, version: "0.1.0" });
+ * await admin(new Request("http://127.0.0.1:30102/ready"));
+ * ```
+ */
+import { type Diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
+import type { World } from "../discovery/types.ts";
+import type { AgentConfig } from "../settings/types.ts";
+import { mesherRouteRules } from "./route_rule.ts";
+
+/** What the listener is doing. */
+export interface ProxyState {
+  readonly accepting: boolean;
+  readonly draining: boolean;
+}
+
+export interface AdminInput {
+  readonly config: AgentConfig;
+  readonly world: { readonly current: World };
+  readonly state: ProxyState;
+  /** Prometheus text. */
+  readonly expose: () => string;
+  /** Standing diagnostics of the source, also before it published. */
+  readonly problems: () => readonly Diagnostic[];
+  readonly version: string;
+  /** Runtime name and version, e.g. `deno 2.9.6`. */
+  readonly runtime?: string;
+}
+
+export type Admin = (request: Request) => Promise<Response>;
+
+const MAX_BODY_CHARS = 64 * 1024;
+
+export function createAdmin(input: AdminInput): Admin {
+  const { config, world, state } = input;
+  const listenHost = config.listen.admin?.hostname ?? "127.0.0.1";
+
+  const reasons = (): string[] => {
+    const list: string[] = [];
+    if (!state.accepting && !state.draining) list.push("the proxy is not listening");
+    if (state.draining) list.push("the agent is draining");
+    if (world.current.revision === 0) {
+      const why = input.problems()[0];
+      list.push(`no rules are in yet${why === undefined ? "" : `: ${why.message}`}`);
+    }
+    return list;
+  };
+
+  const health = (): Response => {
+    const why = reasons();
+    return json({
+      serviceName: config.service.name,
+      version: config.service.version,
+      status: why.length === 0 ? "green" : "red",
+      connectedConfigCenterClient: false,
+      connectedMonitoring: false,
+      ...(why.length === 0 ? {} : { error: why.join("; ") }),
+      source: { type: config.serviceDiscovery.type, address: config.serviceDiscovery.address },
+      revision: world.current.revision,
+      publishedMs: world.current.publishedMs,
+      diagnostics: countBySeverity(input.problems()),
+      stats: world.current.stats,
+    }, why.length === 0 ? 200 : 500);
+  };
+
+  const explainOf = async (request: Request, url: URL): Promise<Response> => {
+    const asked = request.method === "POST" ? await askedByBody(request) : askedByQuery(url);
+    if (typeof asked === "string") return text(asked + "\n", 400);
+    if (world.current.revision === 0) return text(`Cannot explain: ${reasons().join("; ")}\n`, 503);
+    const [{ explain, formatExplanation }, { viewOf }] = await Promise.all([
+      import("../route/explain.ts"),
+      import("../route/view.ts"),
+    ]);
+    let view;
+    try {
+      view = viewOf(asked);
+    } catch (error) {
+      return text(`Cannot explain "${asked.url}": ${(error as Error).message}\n`, 400);
+    }
+    const { program, tables } = world.current;
+    const explanation = explain(program, tables, view);
+    return url.searchParams.get("format") === "json"
+      ? json(explanation)
+      : text(formatExplanation(explanation) + "\n");
+  };
+
+  const programOf = async (url: URL): Promise<Response> => {
+    const { program } = world.current;
+    const format = url.searchParams.get("format") ?? "text";
+    if (format === "text") {
+      const { programText } = await import("../route/program_text.ts");
+      return text(programText(program));
+    }
+    if (format === "json") {
+      const { programJson } = await import("../route/program_text.ts");
+      return json(programJson(program));
+    }
+    if (format === "envoy") {
+      const { envoyBootstrap } = await import("./envoy_bootstrap.ts");
+      return json(envoyBootstrap(program, {
+        listen: config.listen.http,
+        outbound: config.proxy.outboundTrafficPolicy,
+      }));
+    }
+    return text(`Cannot print format "${format}": want text, json or envoy\n`, 400);
+  };
+
+  const answer = (request: Request, url: URL): Response | Promise<Response> => {
+    const path = url.pathname;
+    if (request.method === "POST" ? path !== "/explain" : !["GET", "HEAD"].includes(request.method)) {
+      return text(`Cannot answer method ${request.method} here\n`, 405, {
+        allow: path === "/explain" ? "GET, HEAD, POST" : "GET, HEAD",
+      });
+    }
+    switch (path) {
+      case "/":
+        return text(INDEX);
+      case "/ready": {
+        const why = reasons();
+        return why.length === 0 ? text("ready\n") : text(`not ready: ${why.join("; ")}\n`, 503);
+      }
+      case "/live":
+        return text("live\n");
+      case "/stats/prometheus":
+      case "/v1/mesher/metrics":
+        return text(input.expose(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+      case "/v1/mesher/version":
+        return json({
+          version: input.version,
+          commit: "",
+          built: "",
+          "Go-Chassis": "",
+          runtime: input.runtime ?? "",
+        });
+      case "/v1/mesher/health":
+        return health();
+      case "/diagnostics":
+        return url.searchParams.get("format") === "text"
+          ? text(input.problems().map((d) => formatDiagnostic(d) + "\n").join(""))
+          : json(input.problems());
+      case "/explain":
+        return explainOf(request, url);
+      case "/program":
+        return programOf(url);
+    }
+    const service = /^\/v1\/mesher\/routeRule\/([^/]+)$/.exec(path)?.[1];
+    if (service !== undefined) {
+      const name = decode(service);
+      const rules = mesherRouteRules(world.current.program, name);
+      return rules.length === 0 ? json(`${name} routeRule not found`, 404) : json(rules);
+    }
+    return text(`Cannot find "${path}": want one of these\n\n${INDEX}`, 404);
+  };
+
+  return async (request) => {
+    const url = new URL(request.url);
+    if (!hostAllowed(request.headers.get("host") ?? url.host, listenHost)) {
+      return text("Cannot answer for this Host: want an IP address or localhost\n", 403);
+    }
+    const response = await answer(request, url);
+    if (request.method !== "HEAD") return response;
+    await response.body?.cancel();
+    return new Response(null, { status: response.status, headers: response.headers });
+  };
+}
+
+const INDEX = `mesh-agent admin
+  /ready                             200 when requests are routed by rules
+  /live                              200 while the process runs
+  /stats/prometheus                  metrics
+  /diagnostics                       findings in the rules (?format=text)
+  /explain?method=GET&url=URL        why a request goes where it goes (&header=NAME:VALUE, ?format=json)
+  /program                           the routing world (?format=text|json|envoy)
+  /v1/mesher/health                  health, as Mesher has it
+  /v1/mesher/version                 version, as Mesher has it
+  /v1/mesher/routeRule/SERVICE       routes of one service, as Mesher has it
+`;
+
+/** Off a loopback address whoever gets here needs no rebinding, and names of the pod are legion. */
+function hostAllowed(host: string, listenHost: string): boolean {
+  const loopback = /^(127\.|::1$|localhost$)/.test(listenHost.replace(/^\[|\]$/g, ""));
+  if (!loopback) return true;
+  const name = host.replace(/:\d*$/, "").toLowerCase();
+  return name === "localhost" || name === listenHost.toLowerCase() || /^\[[0-9a-f:.]+\]$/.test(name) ||
+    /^\d{1,3}(\.\d{1,3}){3}$/.test(name);
+}
+
+interface Asked {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: [string, string][];
+}
+
+function askedByQuery(url: URL): Asked | string {
+  const target = url.searchParams.get("url");
+  if (target === null) return "Cannot explain: want ?url=http://HOST:PORT/PATH";
+  const headers: [string, string][] = [];
+  for (const line of url.searchParams.getAll("header")) {
+    const at = line.indexOf(":");
+    if (at <= 0) return `Cannot read header "${line}": want NAME:VALUE`;
+    headers.push([line.slice(0, at), line.slice(at + 1).trim()]);
+  }
+  return { method: url.searchParams.get("method") ?? "GET", url: target, headers };
+}
+
+async function askedByBody(request: Request): Promise<Asked | string> {
+  const length = Number(request.headers.get("content-length") ?? NaN);
+  if (!(length <= MAX_BODY_CHARS)) {
+    return `Cannot read the body: want JSON of at most ${MAX_BODY_CHARS} bytes`;
+  }
+  let body: unknown;
+  try {
+    body = JSON.parse(await request.text());
+  } catch {
+    return "Cannot read the body: it is no JSON";
+  }
+  const { method = "GET", url, headers = [] } = (body ?? {}) as Record<string, unknown>;
+  const sound = typeof method === "string" && typeof url === "string" && Array.isArray(headers) &&
+    headers.every((h) => Array.isArray(h) && h.length === 2 && h.every((part) => typeof part === "string"));
+  return sound
+    ? { method, url, headers: headers as [string, string][] }
+    : 'Cannot read the body: want {"method":"GET","url":"http://HOST/","headers":[["name","value"]]}';
+}
+
+/** How many of each severity. */
+export function countBySeverity(list: readonly Diagnostic[]): Record<Diagnostic["severity"], number> {
+  const counts = { error: 0, warning: 0, info: 0 };
+  for (const d of list) counts[d.severity]++;
+  return counts;
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+
+function text(body: string, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(body, {
+    status,
+    headers: { ...HEADERS, "content-type": "text/plain; charset=utf-8", ...headers },
+  });
+}
+
+function json(value: unknown, status = 200): Response {
+  return new Response(JSON.stringify(value, null, 2) + "\n", {
+    status,
+    headers: { ...HEADERS, "content-type": "application/json" },
+  });
+}

@@ -1,0 +1,36 @@
+/**
+ * The codes around the traffic: D = discovery (where rules come from), N = network, start and the command line. Part of the
+ * one table in codes.ts, apart only for length.
+ */
+export const START_CODES = {
+  D101: {
+    severity: "error",
+    hint:
+      "Create the directory, or name another one in servicecomb.serviceDiscovery.address; it is watched for.",
+  },
+  D102: {
+    severity: "warning",
+    hint: "Put VirtualService, DestinationRule and ServiceEntry files (*.yaml, *.yml, *.json) there.",
+  },
+  D104: { severity: "warning", hint: "Mend the errors reported for it." },
+  D105: { severity: "error", hint: "Let the agent's user read it." },
+  D106: { severity: "error", hint: "Use serviceDiscovery.type file." },
+  D107: { severity: "warning", hint: "The last good rules stay in force until it is back." },
+  D108: { severity: "warning", hint: "Changes are still found by rereading every refreshInterval." },
+
+  N101: {
+    severity: "error",
+    hint: "Stop the other program, or choose another listenAddress (port 0 = any free one).",
+  },
+  N102: { severity: "error", hint: "Use an address of this machine, such as 127.0.0.1." },
+  N103: { severity: "error", hint: "Choose a port above 1023, or give the agent the right to bind it." },
+  N104: { severity: "error", hint: "Use Deno 2.9: npx -y deno@2.9.6 run -P mod.ts" },
+  N105: { severity: "warning", hint: "Restart the agent to apply them." },
+  N106: {
+    severity: "error",
+    hint: "mesh-agent help shows the commands; mesh-agent help COMMAND shows one with examples.",
+  },
+  N107: { severity: "error", hint: "Name a rules directory or a rule file." },
+  N108: { severity: "error", hint: "Start the agent, or ask offline with --rules PATH." },
+  N109: { severity: "error", hint: "Please report this together with the line above." },
+} as const;

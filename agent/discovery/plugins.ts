@@ -1,0 +1,50 @@
+/**
+ * The list of sources of rules. A new source is one file in this folder and one line here; option validation, help, status
+ * and tests iterate over the list.
+ *
+ * In: the `serviceDiscovery.type` of the settings. Out: the plugin that serves it.
+ *
+ * @example
+ * ```ts ignore
+ * const plugin = pluginOf("file");
+ * const source = plugin.start(input);
+ * ```
+ */
+import { MeshError } from "../core/errors.ts";
+import type { SourceType } from "../settings/types.ts";
+import { filePlugin } from "./file.ts";
+import type { DiscoveryPlugin } from "./types.ts";
+
+/** Sorted by type. */
+export const PLUGINS: readonly DiscoveryPlugin[] = [
+  filePlugin,
+  comesLater("pilot", "Istio Pilot 0.8, REST v1", "the v1 discovery client"),
+  comesLater("pilotv2", "Istio 1.0 to 1.5, xDS v2", "the xDS clients"),
+  comesLater("pilotv3", "istiod, xDS v3", "the xDS clients"),
+];
+
+/** The plugin of this type. Throws MeshError D106 when it cannot be used yet. */
+export function pluginOf(type: SourceType): DiscoveryPlugin {
+  const plugin = PLUGINS.find((p) => p.type === type) as DiscoveryPlugin;
+  if (plugin.comesWith !== undefined) throw notYet(plugin);
+  return plugin;
+}
+
+function comesLater(type: SourceType, summary: string, comesWith: string): DiscoveryPlugin {
+  const plugin: DiscoveryPlugin = {
+    type,
+    summary,
+    comesWith,
+    start() {
+      throw notYet(plugin);
+    },
+  };
+  return plugin;
+}
+
+function notYet({ type, comesWith }: DiscoveryPlugin): MeshError {
+  return new MeshError(
+    "D106",
+    `Cannot use serviceDiscovery.type "${type}": it comes with ${comesWith}; want file`,
+  );
+}

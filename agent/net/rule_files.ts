@@ -1,0 +1,162 @@
+/**
+ * Rule files on disk: which files of a directory are rules, and their text, read again only when the file changed.
+ *
+ * A path is a directory (searched deeply; names that begin with a dot are skipped, symbolic links are followed, as a mounted
+ * ConfigMap needs) or one file. Names given out are `label/relative/path`.
+ *
+ * @example
+ * ```ts ignore
+ * const reading = await createRuleFiles("/etc/mesh/rules", "rules").read();
+ * reading?.files.get("rules/reviews.yaml");
+ * ```
+ */
+import { join, relative } from "node:path";
+import type { DirectoryReading } from "../discovery/types.ts";
+
+const RULE_FILE = /\.(ya?ml|json)$/i;
+/** Larger files are refused: a rule set of 10,000 services is about 10 MB. */
+const MAX_FILE_BYTES = 256 * 1024 * 1024;
+/** Files read at a time. */
+const BREADTH = 32;
+/** Directories inside directories; a link that leads back up ends here. */
+const MAX_DEPTH = 16;
+
+export interface RuleFiles {
+  readonly path: string;
+  readonly label: string;
+  /** As RulesDirectory.read. */
+  read(only?: ReadonlySet<string>): Promise<DirectoryReading | null>;
+  /** The label of a rule file at this absolute path; undefined for everything else. */
+  labelOf(path: string): string | undefined;
+}
+
+interface Known {
+  readonly stamp: string;
+  readonly text: string;
+}
+
+/** `label` defaults to the path relative to the working directory when it lies inside. */
+export function createRuleFiles(path: string, label = labelFor(path)): RuleFiles {
+  const known = new Map<string, Known>();
+
+  const readOne = async (
+    name: string,
+    at: string,
+    files: Map<string, string | null>,
+    unreadable: Map<string, string>,
+  ): Promise<void> => {
+    try {
+      const info = await Deno.stat(at);
+      if (!info.isFile) return;
+      if (info.size > MAX_FILE_BYTES) {
+        unreadable.set(name, `it is larger than ${MAX_FILE_BYTES} bytes`);
+        return;
+      }
+      // A change within the clock's grain keeps size and time, so young files are always read.
+      const mtime = info.mtime?.getTime() ?? 0;
+      const stamp = `${info.dev}:${info.ino}:${info.size}:${mtime}:${info.ctime?.getTime() ?? 0}`;
+      const before = known.get(name);
+      if (before?.stamp === stamp && Date.now() - mtime > 2000) {
+        files.set(name, before.text);
+        return;
+      }
+      const text = await Deno.readTextFile(at);
+      known.set(name, { stamp, text });
+      files.set(name, text);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+        known.delete(name);
+        files.set(name, null);
+      } else unreadable.set(name, reasonOf(error));
+    }
+  };
+
+  const list = async (directory: string, out: string[], unreadable: Map<string, string>, depth: number) => {
+    let entries: Deno.DirEntry[];
+    try {
+      entries = await Array.fromAsync(Deno.readDir(directory));
+    } catch (error) {
+      if (depth === 0) throw error;
+      if (!(error instanceof Deno.errors.NotFound)) {
+        unreadable.set(join(label, relative(path, directory)), reasonOf(error));
+      }
+      return;
+    }
+    for (const entry of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+      if (entry.name.startsWith(".")) continue;
+      const at = join(directory, entry.name);
+      const isDirectory = entry.isDirectory || (entry.isSymlink && await leadsToDirectory(at));
+      if (isDirectory) {
+        if (depth < MAX_DEPTH) await list(at, out, unreadable, depth + 1);
+      } else if (RULE_FILE.test(entry.name)) out.push(at);
+    }
+  };
+
+  const nameOf = (at: string): string => at === path ? label : join(label, relative(path, at));
+
+  const readAll = async (): Promise<DirectoryReading | null> => {
+    const files = new Map<string, string | null>();
+    const unreadable = new Map<string, string>();
+    const paths: string[] = [];
+    try {
+      if ((await Deno.stat(path)).isFile) paths.push(path);
+      else await list(path, paths, unreadable, 0);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+      unreadable.set(label, reasonOf(error));
+      return { files, complete: false, unreadable };
+    }
+    for (let i = 0; i < paths.length; i += BREADTH) {
+      await Promise.all(
+        paths.slice(i, i + BREADTH).map((at) => readOne(nameOf(at), at, files, unreadable)),
+      );
+    }
+    for (const [name, text] of files) if (text === null) files.delete(name);
+    for (const name of known.keys()) if (!files.has(name) && !unreadable.has(name)) known.delete(name);
+    return { files, complete: true, unreadable };
+  };
+
+  return {
+    path,
+    label,
+    async read(only) {
+      if (only === undefined) return readAll();
+      const files = new Map<string, string | null>();
+      const unreadable = new Map<string, string>();
+      for (const name of only) {
+        const at = name === label ? path : join(path, relative(label, name));
+        await readOne(name, at, files, unreadable);
+      }
+      // A file that vanished may have done so with its whole directory.
+      for (const text of files.values()) if (text === null) return readAll();
+      return { files, complete: false, unreadable };
+    },
+    labelOf(at) {
+      if (at === path) return RULE_FILE.test(at) ? label : undefined;
+      const inside = relative(path, at);
+      if (inside === "" || inside.startsWith("..") || inside.split(/[\\/]/).some((p) => p.startsWith("."))) {
+        return undefined;
+      }
+      return RULE_FILE.test(inside) ? join(label, inside) : undefined;
+    },
+  };
+}
+
+async function leadsToDirectory(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+function labelFor(path: string): string {
+  const inside = relative(Deno.cwd(), path);
+  return inside === "" || inside.startsWith("..") ? path : inside;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.NotCapable) return "the agent runs without the right to read it";
+  return error instanceof Error ? error.message : String(error);
+}
