@@ -60,7 +60,7 @@ export function crossFindings(
   for (const rule of delegates.values()) {
     if (used.has(rule)) {
       report(rule, (out) => {
-        destinationFindings(rule, registry, [], out);
+        destinationFindings(rule, registry, new Set(), out);
         conditionFindings(rule, ctx, out);
       });
     } else {
@@ -149,8 +149,10 @@ function ruleFindings(
         : {}),
     });
   }
-  const services = hosts.flatMap((host) => registry.servicesOf(registry.full(host, rule)));
-  destinationFindings(rule, registry, services, out);
+  const arriving = hosts.length === 1
+    ? registry.portsOf(registry.full(hosts[0] as string, rule))
+    : new Set(hosts.flatMap((host) => [...registry.portsOf(registry.full(host, rule))]));
+  destinationFindings(rule, registry, arriving, out);
   conditionFindings(rule, ctx, out);
 }
 

@@ -1,23 +1,23 @@
 /** Destinations of a VirtualService that lead nowhere, and weights that say something else than they seem to. */
 import { formatOrigin } from "../core/diagnostics.ts";
 import { nearest } from "../core/suggest.ts";
-import type { Registry, Rule, Service } from "./registry.ts";
+import type { Registry, Rule } from "./registry.ts";
 import { unknownHost } from "./unknown_host.ts";
 import { At, quote, type Remarks } from "./remark.ts";
 import type { Destination } from "./resources.ts";
 
-/** `services`: those of the rule's hosts, whose ports requests arrive on. */
+/** `arriving`: ports of the rule's hosts, on which requests come in. */
 export function destinationFindings(
   rule: Rule,
   registry: Registry,
-  services: readonly Service[],
+  arriving: ReadonlySet<number>,
   out: Remarks,
 ): void {
   const { http = [], tls = [], tcp = [] } = rule.spec;
   const at = new At("spec");
   const judge = (destination: Destination | undefined, place: At, infers: boolean) => {
     if (destination !== undefined) {
-      destinationFinding(destination, place, { rule, registry, services, infers }, out);
+      destinationFinding(destination, place, { rule, registry, arriving, infers }, out);
     }
   };
   for (const [i, route] of http.entries()) {
@@ -63,7 +63,7 @@ function weightFinding(routes: readonly { readonly weight?: number }[], at: At, 
 interface Scope {
   readonly rule: Rule;
   readonly registry: Registry;
-  readonly services: readonly Service[];
+  readonly arriving: ReadonlySet<number>;
   /** TLS and TCP routes take the only port of a service; HTTP ones the port of the request. */
   readonly infers: boolean;
 }
@@ -72,16 +72,15 @@ function destinationFinding(destination: Destination, at: At, scope: Scope, out:
   const { rule, registry } = scope;
   const { host, subset } = destination;
   const name = registry.full(host, rule);
-  const targets = registry.servicesOf(name);
-  if (targets.length === 0) {
+  if (registry.servicesOf(name).length === 0) {
     out.add("R404", at.to("host"), unknownHost("destination host", host, rule, registry));
     return;
   }
-  portFinding(destination, name, targets, at, scope, out);
+  portFinding(destination, name, at, scope, out);
   if (subset === undefined || subset === "") return;
+  const known = registry.subsetsOf(name);
+  if (known.has(subset)) return;
   const policies = registry.policiesOf(name);
-  const known = policies.flatMap((policy) => policy.spec.subsets ?? []).map((s) => s.name);
-  if (known.includes(subset)) return;
   const near = nearest(subset, known);
   const places = policies.map((policy) =>
     `DestinationRule ${quote(`${policy.namespace}/${policy.name}`)} (${formatOrigin(policy.origin)})`
@@ -92,44 +91,40 @@ function destinationFinding(destination: Destination, at: At, scope: Scope, out:
     `Cannot route to subset ${quote(subset)} of ${name}: ` +
       (policies.length === 0
         ? "no DestinationRule is for this host"
-        : `${places.join(" and ")} has ${known.length === 0 ? "no subsets" : `subsets ${known.join(", ")}`}` +
+        : `${places.join(" and ")} has ${
+          known.size === 0 ? "no subsets" : `subsets ${[...known].join(", ")}`
+        }` +
           (near === undefined ? "" : `; did you mean "${near}"?`)),
   );
 }
 
-function portFinding(
-  destination: Destination,
-  name: string,
-  targets: readonly Service[],
-  at: At,
-  scope: Scope,
-  out: Remarks,
-): void {
-  const ports = new Set(targets.flatMap((service) => service.spec.ports ?? []).map((port) => port.number));
-  const list = [...ports].sort((a, b) => a - b).join(", ");
+function portFinding(destination: Destination, name: string, at: At, scope: Scope, out: Remarks): void {
+  const ports = scope.registry.portsOf(name);
   const number = destination.port?.number;
   if (number !== undefined) {
     if (ports.has(number)) return;
     out.add(
       "R405",
       at.to("port").to("number"),
-      `Cannot route to port ${quote(String(number))} of ${name}: it has ${
-        ports.size === 0 ? "no ports" : `port ${list}`
-      }`,
+      `Cannot route to port ${quote(String(number))} of ${name}: it has ${portList(ports)}`,
     );
     return;
   }
   if (scope.infers) return;
-  const arriving = new Set(
-    scope.services.flatMap((service) => service.spec.ports ?? []).map((port) => port.number),
-  );
-  const missing = [...arriving].filter((port) => !ports.has(port)).sort((a, b) => a - b);
-  // A port that some destination service lacks matters only when requests on it can come here.
-  if (missing.length === 0 || missing.length < arriving.size) return;
+  // A port that the destination lacks matters only when no request can come in on one that it has.
+  for (const port of scope.arriving) if (ports.has(port)) return;
+  if (scope.arriving.size === 0) return;
   out.add(
     "R417",
     at,
-    `The destination names no port, so requests for port ${missing.join(", ")} go to that port of ${name}, ` +
-      `which has ${ports.size === 0 ? "no ports" : `port ${list}`}`,
+    `The destination names no port, so requests for ${
+      portList(scope.arriving)
+    } go to that port of ${name}, ` +
+      `which has ${portList(ports)}`,
   );
+}
+
+function portList(ports: ReadonlySet<number>): string {
+  if (ports.size === 0) return "no ports";
+  return `port ${[...ports].sort((a, b) => a - b).join(", ")}`;
 }

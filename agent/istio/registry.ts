@@ -34,6 +34,10 @@ export interface Registry {
   full(host: string, document: RuleDocument): string;
   /** The ServiceEntries that declare the host, exactly or by wildcard. */
   servicesOf(host: string): readonly Service[];
+  /** Numbers of the ports that they declare. */
+  portsOf(host: string): ReadonlySet<number>;
+  /** Names of the subsets that {@link policiesOf} give. */
+  subsetsOf(host: string): ReadonlySet<string>;
   /** Whether some declared host fits this name or wildcard. */
   declares(host: string): boolean;
   /** The DestinationRules that would give subsets of the host, merged ones together; empty when none. */
@@ -58,8 +62,17 @@ export function createRegistry(documents: readonly RuleDocument[], ctx: ProxyCon
   const byPolicyHost = new Map<string, Policy[]>();
   const wildcardServices: string[] = [];
   const wildcardPolicies: string[] = [];
-  const full = (host: string, document: RuleDocument) =>
-    fullHost(host, document.namespace, ctx.domainSuffix).toLowerCase();
+  // A host is asked for once per destination that names it.
+  const fullNames = new Map<string, Map<string, string>>();
+  const full = (host: string, { namespace }: RuleDocument): string => {
+    let names = fullNames.get(namespace);
+    if (names === undefined) fullNames.set(namespace, names = new Map());
+    let name = names.get(host);
+    if (name === undefined) {
+      names.set(host, name = fullHost(host, namespace, ctx.domainSuffix).toLowerCase());
+    }
+    return name;
+  };
 
   for (const document of documents) {
     const { exportTo } = document.spec as { exportTo?: readonly string[] };
@@ -104,6 +117,23 @@ export function createRegistry(documents: readonly RuleDocument[], ctx: ProxyCon
     const wildcard = wildcardServices.find((pattern) => hostCovers(pattern, host));
     return wildcard === undefined ? [] : byHost.get(wildcard) as Service[];
   };
+  const ports = new Map<string, ReadonlySet<number>>();
+  const subsets = new Map<string, ReadonlySet<string>>();
+  const policiesOf = (host: string): readonly Policy[] => {
+    const serviceNamespace = servicesOf(host)[0]?.namespace;
+    for (const namespace of new Set([ctx.namespace, serviceNamespace, ROOT_NAMESPACE])) {
+      const inNamespace = (name: string) =>
+        byPolicyHost.get(name)?.filter((p) => p.namespace === namespace) ?? [];
+      const exact = inNamespace(host);
+      if (exact.length > 0) return exact;
+      for (const pattern of wildcardPolicies) {
+        if (!hostCovers(pattern, host)) continue;
+        const found = inNamespace(pattern);
+        if (found.length > 0) return found;
+      }
+    }
+    return [];
+  };
   let suggestions = 0;
   return {
     services,
@@ -117,20 +147,24 @@ export function createRegistry(documents: readonly RuleDocument[], ctx: ProxyCon
       for (const name of byHost.keys()) if (hostCovers(host, name)) return true;
       return false;
     },
-    policiesOf(host) {
-      const serviceNamespace = servicesOf(host)[0]?.namespace;
-      for (const namespace of new Set([ctx.namespace, serviceNamespace, ROOT_NAMESPACE])) {
-        const inNamespace = (name: string) =>
-          byPolicyHost.get(name)?.filter((p) => p.namespace === namespace) ?? [];
-        const exact = inNamespace(host);
-        if (exact.length > 0) return exact;
-        for (const pattern of wildcardPolicies) {
-          if (!hostCovers(pattern, host)) continue;
-          const found = inNamespace(pattern);
-          if (found.length > 0) return found;
-        }
+    policiesOf,
+    portsOf(host) {
+      let known = ports.get(host);
+      if (known === undefined) {
+        known = new Set(
+          servicesOf(host).flatMap((service) => service.spec.ports ?? []).map((port) => port.number),
+        );
+        ports.set(host, known);
       }
-      return [];
+      return known;
+    },
+    subsetsOf(host) {
+      let known = subsets.get(host);
+      if (known === undefined) {
+        known = new Set(policiesOf(host).flatMap((policy) => policy.spec.subsets ?? []).map((s) => s.name));
+        subsets.set(host, known);
+      }
+      return known;
     },
     *endpointLabels(service) {
       for (const endpoint of service.spec.endpoints ?? []) yield endpoint.labels ?? {};
