@@ -24,76 +24,11 @@ import type { AttemptRecord } from "../observe/types.ts";
 import type { World } from "../discovery/types.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import type { MessageHead } from "../wire/http1/head.ts";
-import type { ByteStream } from "../core/ports.ts";
-import type { RequestHeadView } from "./view.ts";
+import type { RequestBody, Responder } from "./engine.ts";
+import type { UpstreamConnection } from "./upstream.ts";
+import type { RequestHeadView } from "./request_view.ts";
 
-/** The request's body as a pull source. Pieces are decoded data (no chunk framing) and valid until the next call. */
-export interface RequestBody {
-  /** Declared length; 0 = no body, -1 = unknown until the end (chunked). */
-  readonly length: number;
-  /** True once the last byte was given out (at once when there is no body). */
-  readonly done: boolean;
-  /** Bytes given out so far. */
-  readonly received: number;
-  /** Data that is at hand without waiting, at most `max` bytes; null when there is none. Consumes it. */
-  buffered(max: number): Uint8Array | null;
-  /** Next piece, null at the end. Rejects with a MeshError of side downstream when the client breaks off or breaks the rules. */
-  read(): Promise<Uint8Array | null>;
-  /** After the end: trailer lines `Name: value\r\n` without the last empty line; null when there were none. */
-  readonly trailers: Uint8Array | null;
-}
-
-/** How the end of an answer's body is found. */
-export type Framing =
-  /** No body at all: 204, 304, or an answer to HEAD. */
-  | "none"
-  /** The head carries Content-Length. */
-  | "length"
-  /** The head carries `Transfer-Encoding: chunked`; the responder does the framing. */
-  | "chunked"
-  /** To an HTTP/1.0 client: the connection closes. */
-  | "close";
-
-/** Where the answer goes. */
-export interface Responder {
-  /** False towards HTTP/1.0: no chunks, no trailers, no 1xx. */
-  readonly http11: boolean;
-  /** The final head was handed over with `begin`. From then on the only other answer is `abort`. */
-  readonly begun: boolean;
-  /** May further requests follow on the connection? The pipeline sets it to false before `begin` when it wants a close. */
-  persistent: boolean;
-  /** Bytes of the answer sent so far, head included. */
-  readonly sent: number;
-  /** Sends an interim answer (1xx): `out` is its whole head. `out` may be reused after. */
-  interim(out: ByteWriter): Promise<void>;
-  /**
-   * Takes the final head in `out`: status line, header lines (framing lines included), empty line. It is held back and goes out with the
-   * first data or the end, so `out` must stay as it is until then.
-   */
-  begin(out: ByteWriter, status: number, framing: Framing): void;
-  /** Sends decoded body data; `last` ends the answer in the same write. Resolves when the engine can take more. */
-  data(bytes: Uint8Array, last: boolean): Promise<void>;
-  /** Ends the answer. Trailers (as RequestBody has them) are dropped where they cannot be sent. */
-  end(trailers: Uint8Array | null): Promise<void>;
-  /** Cuts the answer off so that the client sees that it is not whole. */
-  abort(): void;
-  /**
-   * Gives up the connection for a tunnel (CONNECT, 101): the raw stream, which the caller then closes, and bytes already read. To be called
-   * after the head was sent with `begin` and `end(null)`. null where the engine cannot tunnel: then the answer is 501.
-   */
-  takeOver(): { stream: ByteStream; rest: Uint8Array } | null;
-  readonly canTunnel: boolean;
-}
-
-/** A body that is not there. */
-export const NO_BODY: RequestBody = {
-  length: 0,
-  done: true,
-  received: 0,
-  trailers: null,
-  buffered: () => null,
-  read: () => Promise.resolve(null),
-};
+export { type Framing, NO_BODY, type RequestBody, type Responder } from "./engine.ts";
 
 /** The state of one request; stages fill it in order. Also the source of the record. */
 export class Exchange {
@@ -119,10 +54,27 @@ export class Exchange {
   upstreamServiceMs = -1;
   /** Monotonic ms at which the route's timeout ends the exchange; Infinity without one. */
   routeDeadline = Infinity;
+  /** The connection at work for this exchange. */
+  upstream: UpstreamConnection | null = null;
+  /** A request body is still on its way up. */
+  pumping = false;
+  /** Why the request body could not be sent on. */
+  bodyError: unknown = null;
   // ---- prepare
+  /** Head for the upstream (and the body behind it, when it is whole), later the head of the answer. */
+  out: ByteWriter | null = null;
+  /** `out` holds the whole request, so that it can be sent again. */
+  replayable = false;
+  /** The client asked for another protocol and the answer may be 101. */
+  upgrading = false;
+  timeoutMs = 0;
+  perTryTimeoutMs = 0;
   requestId = "";
   forwardedFor = "";
   // ---- record
+  /** Bytes of a tunnel, on top of body and answer. */
+  tunnelReceived = 0;
+  tunnelSent = 0;
   status = 0;
   flags = "";
   details = "";

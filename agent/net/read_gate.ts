@@ -1,0 +1,104 @@
+/**
+ * Fairness between connections. With more than about 128 sockets ready in one turn of the runtime's driver some starve (the environment
+ * variable DENO_TOKIO_MAX_IO_EVENTS_PER_TICK is one cure, this is the other, which hangs on nothing undocumented).
+ *
+ * Every completed read passes here. At most {@link READS_PER_TURN} go on at once, the rest queue first in, first out until the driver has
+ * turned, which is seen through a loopback connection of our own: a byte written to it can only be read back after the sockets were polled.
+ */
+
+/** Below 128; 200 is unfair again. */
+const READS_PER_TURN = 64;
+/** Bulk uses the turn up faster: one more for this many bytes. */
+const BYTES_PER_COUNT = 32 * 1024;
+
+export class ReadGate {
+  readonly #writer: Deno.TcpConn;
+  readonly #reader: Deno.TcpConn;
+  readonly #byte = new Uint8Array(1);
+  readonly #into = new Uint8Array(16);
+  readonly #queue: (() => void)[] = [];
+  #head = 0;
+  #used = 0;
+  #turning = false;
+  #closed = false;
+
+  private constructor(writer: Deno.TcpConn, reader: Deno.TcpConn) {
+    this.#writer = writer;
+    this.#reader = reader;
+    writer.setNoDelay(true);
+  }
+
+  /** Opens the loopback pair. */
+  static async open(): Promise<ReadGate> {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    try {
+      const { port } = listener.addr as Deno.NetAddr;
+      const [writer, reader] = await Promise.all([Deno.connect({ hostname: "127.0.0.1", port }), listener.accept()]);
+      const same = (reader.remoteAddr as Deno.NetAddr).port === (writer.localAddr as Deno.NetAddr).port;
+      if (!same) {
+        writer.close();
+        reader.close();
+        throw new Error("Cannot open the read gate: another program connected to its port first");
+      }
+      return new ReadGate(writer, reader as Deno.TcpConn);
+    } finally {
+      listener.close();
+    }
+  }
+
+  /** May the read that brought `n` bytes go on? When not, await `wait()`. */
+  admit(n: number): boolean {
+    if (this.#used >= READS_PER_TURN && !this.#closed) return false;
+    this.#use(n);
+    return true;
+  }
+
+  wait(): Promise<void> {
+    return new Promise((resolve) => this.#queue.push(resolve));
+  }
+
+  #use(n: number): void {
+    this.#used += 1 + Math.floor(n / BYTES_PER_COUNT);
+    if (this.#used >= READS_PER_TURN && !this.#turning) this.#turn();
+  }
+
+  async #turn(): Promise<void> {
+    this.#turning = true;
+    try {
+      await this.#writer.write(this.#byte);
+      await this.#reader.read(this.#into);
+    } catch {
+      this.#closed = true;
+    }
+    this.#turning = false;
+    this.#used = 0;
+    const queue = this.#queue;
+    let n = 0;
+    while (this.#head < queue.length && (n < READS_PER_TURN || this.#closed)) {
+      queue[this.#head++]!();
+      n++;
+    }
+    if (this.#head === queue.length) {
+      queue.length = 0;
+      this.#head = 0;
+    } else if (this.#head > 4096) {
+      queue.splice(0, this.#head);
+      this.#head = 0;
+    }
+    this.#used = n;
+    if (n >= READS_PER_TURN && !this.#closed) this.#turn();
+  }
+
+  close(): void {
+    this.#closed = true;
+    try {
+      this.#writer.close();
+      this.#reader.close();
+    } catch {
+      // Closed already.
+    }
+    for (; this.#head < this.#queue.length; this.#head++) this.#queue[this.#head]!();
+    this.#queue.length = 0;
+    this.#head = 0;
+  }
+}

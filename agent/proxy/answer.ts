@@ -1,0 +1,135 @@
+/** Stage 8, answer: the upstream's answer to the client, streamed. The head and what is here of the body go out in one write. */
+import { MeshError } from "../core/errors.ts";
+import type { HeaderOps } from "../route/types.ts";
+import type { ByteWriter } from "../wire/http1/byte_writer.ts";
+import {
+  CONTENT_LENGTH,
+  HOP_BY_HOP,
+  type MessageHead,
+  REMOVED,
+  X_ENVOY,
+} from "../wire/http1/head.ts";
+import type { ProxyContext } from "./context.ts";
+import { corsFields } from "./cors.ts";
+import type { Exchange, Framing } from "./exchange.ts";
+import { copyLines, type Field, runOps, writeFields } from "./fields.ts";
+import { formatContext } from "./format.ts";
+import type { UpstreamConnection } from "./upstream.ts";
+
+const SERVICE_TIME = "x-envoy-upstream-service-time";
+
+const DROP_WITH_LENGTH: Uint8Array = (() => {
+  const t = HOP_BY_HOP.slice();
+  t[CONTENT_LENGTH] = 1;
+  return t;
+})();
+
+/** Length for BodyReader.begin: what follows this head (RFC 9112 section 6.3). */
+function bodyLength(method: string, head: MessageHead): number {
+  if (method === "HEAD" || head.status === 204 || head.status === 304) return 0;
+  if (head.chunked) return -1;
+  return head.contentLength >= 0 ? head.contentLength : -2;
+}
+
+export async function answer(
+  proxy: ProxyContext,
+  ex: Exchange,
+  connection: UpstreamConnection,
+  ops: HeaderOps | null,
+): Promise<void> {
+  const { head, body } = connection;
+  const { responder } = ex;
+  const out = ex.out!;
+  const status = ex.status = head.status;
+  ex.details = "via_upstream";
+  ex.upstreamServiceMs = Math.max(0, proxy.clock.monotonic() - ex.requestSentMs);
+  body.begin(bodyLength(ex.method, head));
+
+  let framing: Framing;
+  if (body.done) framing = head.contentLength === 0 && ex.method !== "HEAD" ? "length" : "none";
+  else if (head.contentLength >= 0) framing = "length";
+  else framing = responder.http11 ? "chunked" : "close";
+  if (framing === "close" || ex.pumping || proxy.draining) responder.persistent = false;
+
+  let fields: Field[] | null = null;
+  if (ex.route !== null && ex.route.cors !== null) fields = corsFields(ex, ex.route.cors);
+  if (ops !== null) runOps(ops, head, fields ??= [], formatContext(proxy, ex, head));
+  if (head.hasEnvoy) dropServiceTime(head);
+
+  out.clear();
+  out.text("HTTP/1.1 ");
+  out.span(head.buf, head.start + 9, head.reasonEnd);
+  out.text("\r\n");
+  const keepLength = status !== 204 && head.contentLength >= 0;
+  copyLines(head, out, keepLength ? HOP_BY_HOP : DROP_WITH_LENGTH, -1);
+  out.line(SERVICE_TIME, String(Math.round(ex.upstreamServiceMs)));
+  if (fields !== null) writeFields(out, fields);
+  if (framing === "chunked") out.text("Transfer-Encoding: chunked\r\n");
+  writeConnection(ex, out);
+  out.text("\r\n");
+  responder.begin(out, status, framing);
+
+  if (body.done) {
+    await responder.end(null);
+  } else {
+    let piece = body.buffered();
+    for (;;) {
+      if (piece !== null) await responder.data(piece, body.done && body.trailers === null);
+      if (body.done) {
+        if (piece === null || body.trailers !== null) await responder.end(body.trailers);
+        break;
+      }
+      // Nothing at hand: show the client what there is before waiting.
+      piece = body.buffered();
+      if (piece === null && !body.done) {
+        if (framing !== "none") await responder.data(EMPTY, false);
+        piece = await read(ex, connection);
+      }
+    }
+  }
+  finish(ex, connection, body.untilClose);
+}
+
+const EMPTY = new Uint8Array(0);
+
+async function read(ex: Exchange, connection: UpstreamConnection): Promise<Uint8Array | null> {
+  try {
+    return await connection.body.read();
+  } catch (error) {
+    if (ex.bodyError !== null) throw ex.bodyError;
+    if (connection.cut === "timeout") {
+      const late = connection.routeDeadline !== Infinity;
+      ex.details = late ? "response_timeout" : "stream_idle_timeout";
+      throw new MeshError(
+        late ? "P307" : "P309",
+        `Cannot finish the answer of ${ex.upstreamHost}: ${late ? "the route's time is over" : "it stopped sending"}`,
+        { side: "upstream", cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+/** Hands the connection back to its pool when the next answer on it can be trusted. */
+function finish(ex: Exchange, connection: UpstreamConnection, untilClose: boolean): void {
+  const { head } = connection;
+  ex.upstream = null;
+  ex.onCancel = null;
+  connection.endpoint.active--;
+  const keep = head.minor === 1 ? !head.close : head.keepAlive && !head.close;
+  if (keep && !untilClose && !ex.pumping) connection.release();
+  else connection.close();
+}
+
+/** HTTP/1.1 keeps connections unless told otherwise, HTTP/1.0 the other way round. */
+export function writeConnection(ex: Exchange, out: ByteWriter): void {
+  const { responder } = ex;
+  if (!responder.persistent) out.text("Connection: close\r\n");
+  else if (!responder.http11) out.text("Connection: keep-alive\r\n");
+}
+
+function dropServiceTime(head: MessageHead): void {
+  for (let i = 0; i < head.count; i++) {
+    if (head.kinds[i] === X_ENVOY && head.nameAt(i).toLowerCase() === SERVICE_TIME) head.kinds[i] = REMOVED;
+  }
+}

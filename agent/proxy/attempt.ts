@@ -1,0 +1,247 @@
+/**
+ * Stage 7, attempt: dial or reuse, send, read the head of the answer; again when the route's retry policy and the state of the request
+ * allow it. Gives the connection whose `head` is the final answer's. Ends with 502, 503, 504.
+ */
+import { MeshError } from "../core/errors.ts";
+import type { CompiledRetry } from "../route/types.ts";
+import { findHeadEnd, parseResponseHead } from "../wire/http1/head.ts";
+import { problemOf } from "../wire/http1/problems.ts";
+import type { Endpoint } from "./clusters.ts";
+import type { ProxyContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { interim } from "./interim.ts";
+import { pick, type Target } from "./pick.ts";
+import { pump, startRouteTimeout } from "./pump.ts";
+import { retriesStatus, retriesFailure, waitBackoff } from "./retry.ts";
+import { UpstreamConnection } from "./upstream.ts";
+import { writeAll } from "./write_all.ts";
+
+const NONE_TRIED: readonly Endpoint[] = [];
+/** Methods that may be sent again without harm (RFC 9110 section 9.2.2). */
+const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+
+export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Promise<UpstreamConnection> {
+  const retry = ex.route === null ? null : ex.route.retry;
+  let tried = NONE_TRIED;
+  let retries = 0;
+  let replayed = false;
+  let startMs = ex.startMs;
+  for (;;) {
+    const endpoint = pick(proxy, ex, to, tried);
+    ex.upstreamHost = endpoint.key;
+    let failure: MeshError | null = null;
+    let outcome = "ok";
+    try {
+      const connection = await once(proxy, ex, to, endpoint, startMs);
+      if (retry === null || retries >= retry.numRetries || !ex.replayable || !retriesStatus(retry, connection.head.status)) {
+        ex.attempts.push({ endpoint: endpoint.key, outcome, durationMs: proxy.clock.monotonic() - startMs });
+        return connection;
+      }
+      outcome = String(connection.head.status);
+      connection.close();
+      letGo(ex);
+    } catch (error) {
+      letGo(ex);
+      if (!(error instanceof MeshError)) throw error;
+      failure = error;
+      outcome = outcomeOf(error);
+    }
+    const now = proxy.clock.monotonic();
+    ex.attempts.push({ endpoint: endpoint.key, outcome, durationMs: now - startMs });
+    if (failure !== null) {
+      if (ex.cancelled || failure.side === "downstream") throw failure;
+      if (failure instanceof DeadReuse && !replayed && ex.replayable && ex.body.length === 0 && IDEMPOTENT.has(ex.method)) {
+        replayed = true;
+        proxy.observer.count("replayed_requests_total");
+        proxy.log.log("info", "request sent again: the kept connection was dead", {
+          endpoint: endpoint.key,
+          requestId: ex.requestId,
+        });
+        startMs = now;
+        continue;
+      }
+      if (retry === null || !mayRetry(retry, ex, failure)) throw failure;
+      if (retries >= retry.numRetries) {
+        if (retries > 0) ex.addFlag("URX");
+        throw failure;
+      }
+    }
+    retries++;
+    proxy.observer.count("retried_requests_total");
+    tried = [...tried, endpoint];
+    await waitBackoff(proxy, ex, retry!, retries);
+    startMs = proxy.clock.monotonic();
+  }
+}
+
+/** A kept connection that ended before the first byte of an answer. */
+class DeadReuse extends MeshError {}
+
+function outcomeOf(error: MeshError): string {
+  switch (error.code) {
+    case "P303":
+    case "P304":
+      return "connect-failure";
+    case "P306":
+      return "protocol-error";
+    case "P307":
+    case "P308":
+      return "timeout";
+    default:
+      return "reset";
+  }
+}
+
+function mayRetry(retry: CompiledRetry, ex: Exchange, failure: MeshError): boolean {
+  // When nothing of the body was pulled beyond `out`, a failed dial costs nothing; later the whole request must be at hand.
+  if (failure.retry !== "connect-failure" && !ex.replayable) return false;
+  return retriesFailure(retry, failure.retry);
+}
+
+function letGo(ex: Exchange): void {
+  const connection = ex.upstream;
+  ex.onCancel = null;
+  if (connection === null) return;
+  ex.upstream = null;
+  connection.endpoint.active--;
+  connection.close();
+}
+
+/** One attempt. On failure the connection is closed by the caller. */
+async function once(
+  proxy: ProxyContext,
+  ex: Exchange,
+  to: Target,
+  endpoint: Endpoint,
+  startMs: number,
+): Promise<UpstreamConnection> {
+  let connection = endpoint.take();
+  const reused = connection !== null;
+  if (connection === null) connection = await dial(proxy, ex, to, endpoint);
+  endpoint.active++;
+  ex.upstream = connection;
+  ex.onCancel = connection.cancel;
+  connection.requests++;
+  const before = connection.input.total;
+  try {
+    await writeAll(connection.stream, ex.out!.view());
+    if (ex.body.done) {
+      ex.requestSentMs = startMs;
+      if (ex.timeoutMs > 0 || ex.perTryTimeoutMs > 0) startRouteTimeout(proxy, ex, connection);
+      else connection.deadline = Infinity;
+    } else {
+      // Not awaited: the answer may come before the body is through.
+      pump(proxy, ex, connection);
+    }
+    await readHead(proxy, ex, connection);
+    return connection;
+  } catch (error) {
+    if (ex.bodyError !== null) throw ex.bodyError;
+    if (ex.cancelled) {
+      throw new MeshError("P112", "Cannot answer: the client closed the connection", { side: "downstream", cause: error });
+    }
+    if (connection.cut === "timeout") throw timeout(proxy, ex);
+    if (error instanceof MeshError) throw error;
+    const reason = "upstream connect error or disconnect/reset before headers. reset reason: connection termination. ";
+    const Kind = reused && connection.input.total === before ? DeadReuse : MeshError;
+    throw new Kind("P305", `${reason}The upstream ${endpoint.key} closed the connection before its answer`, {
+      side: "upstream",
+      retry: "reset",
+      cause: error,
+    });
+  }
+}
+
+function timeout(proxy: ProxyContext, ex: Exchange): MeshError {
+  if (ex.pumping) {
+    return new MeshError("P309", `The upstream ${ex.upstreamHost} stopped taking the request body`, {
+      side: "upstream",
+      retry: "reset",
+    });
+  }
+  if (proxy.clock.monotonic() >= ex.routeDeadline - 1) {
+    ex.details = "response_timeout";
+    return new MeshError(
+      "P307",
+      `upstream request timeout. The upstream ${ex.upstreamHost} did not answer within ${ex.timeoutMs} ms`,
+      { side: "upstream" },
+    );
+  }
+  ex.details = "upstream_per_try_timeout";
+  return new MeshError(
+    "P308",
+    `upstream request timeout. The upstream ${ex.upstreamHost} did not answer within ${ex.perTryTimeoutMs} ms of one try`,
+    { side: "upstream", retry: "reset" },
+  );
+}
+
+async function dial(proxy: ProxyContext, ex: Exchange, to: Target, endpoint: Endpoint): Promise<UpstreamConnection> {
+  const configured = to.addresses === null ? to.handle.connectTimeoutMs : proxy.config.proxy.timeouts.connectMs;
+  // A body that is still to come does not start the route's clock.
+  if (ex.body.done && ex.timeoutMs > 0 && ex.routeDeadline === Infinity) ex.routeDeadline = ex.startMs + ex.timeoutMs;
+  const left = ex.routeDeadline === Infinity ? Infinity : ex.routeDeadline - proxy.clock.monotonic();
+  const perTry = ex.perTryTimeoutMs > 0 ? ex.perTryTimeoutMs : Infinity;
+  const limit = Math.max(1, Math.min(configured, left, perTry));
+  try {
+    const stream = await proxy.dialer.dial({ hostname: endpoint.address, port: endpoint.port }, limit);
+    if (ex.cancelled) {
+      stream.close();
+      throw new MeshError("P112", "Cannot answer: the client closed the connection", { side: "downstream" });
+    }
+    return new UpstreamConnection(proxy, endpoint, stream);
+  } catch (error) {
+    if (error instanceof MeshError && error.side === "downstream") throw error;
+    const late = error instanceof MeshError && error.code === "P304";
+    if (late && limit < configured) throw timeout(proxy, ex);
+    const what = late ? `did not accept a connection within ${configured} ms` : "refused the connection";
+    const reason = `upstream connect error or disconnect/reset before headers. reset reason: ${
+      late ? "connection timeout" : "remote connection failure"
+    }. `;
+    throw new MeshError(late ? "P304" : "P303", `${reason}The upstream ${endpoint.key} ${what}`, {
+      side: "upstream",
+      retry: "connect-failure",
+      cause: error,
+    });
+  }
+}
+
+/** Reads up to the end of the final head; interim answers are passed on. */
+async function readHead(proxy: ProxyContext, ex: Exchange, connection: UpstreamConnection): Promise<void> {
+  const { input, head } = connection;
+  const { limits } = proxy.config.proxy;
+  /** Bytes of the unfinished head that were searched for its end. */
+  let searched = 0;
+  for (;;) {
+    if (input.end > input.start) {
+      let whole = true;
+      if (searched > 0) {
+        const found = findHeadEnd(input.buf, input.start + Math.max(0, searched - 3), input.end);
+        whole = found > 0 || input.available > limits.maxHeadBytes;
+      }
+      if (whole) {
+        const next = parseResponseHead(head, input.buf, input.start, input.end, limits);
+        if (next < 0) throw notHttp(ex, next);
+        if (next > 0) {
+          input.start = next;
+          searched = 0;
+          if (head.status >= 200 || head.status === 101 && ex.upgrading) return;
+          if (head.status === 101) throw notHttp(ex, 0);
+          await interim(proxy, ex, head);
+          continue;
+        }
+      }
+      searched = input.available;
+    }
+    if (!(await input.fill())) throw new Error("end of input");
+  }
+}
+
+function notHttp(ex: Exchange, problem: number): MeshError {
+  ex.details = "upstream_reset_before_response_started{protocol_error}";
+  const { what, source } = problemOf(problem);
+  const reason = "upstream connect error or disconnect/reset before headers. reset reason: protocol error. ";
+  return new MeshError("P306", `${reason}Cannot read the answer of ${ex.upstreamHost}: ${what} (${source})`, {
+    side: "upstream",
+    retry: "reset",
+  });
+}

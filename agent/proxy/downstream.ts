@@ -1,0 +1,397 @@
+/**
+ * Stage 1, accept, of the native engine: one client connection. It reads heads, makes exchanges of them one after the other (so pipelined
+ * requests are answered in order), and is itself the responder and the source of request bodies.
+ */
+import type { AcceptedStream } from "../core/ports.ts";
+import type { Code } from "../core/codes.ts";
+import { MeshError } from "../core/errors.ts";
+import type { ByteWriter } from "../wire/http1/byte_writer.ts";
+import { CHUNK_OVERHEAD, writeChunkSize } from "../wire/http1/chunked.ts";
+import { findHeadEnd, MessageHead, parseRequestHead } from "../wire/http1/head.ts";
+import { HEAD_TOO_LARGE, problemOf } from "../wire/http1/problems.ts";
+import { BodyReader } from "./body_reader.ts";
+import type { ProxyContext } from "./context.ts";
+import type { Expirable } from "./deadlines.ts";
+import { Exchange, type Framing, type Responder } from "./exchange.ts";
+import { Input } from "./input.ts";
+import { handleExchange, refuseExchange } from "./pipeline.ts";
+import { writeLastChunk } from "./prepare.ts";
+import { writeAll } from "./write_all.ts";
+
+const BASE_BUFFER_BYTES = 8 * 1024;
+/** Body data up to this size joins the head in one write. */
+const JOIN_BYTES = 64 * 1024;
+/** How long a request may wait for its answer before the client is watched for going away, ms. */
+const WATCH_AFTER_MS = 100;
+/** After a last answer: how long and how much is still read, so that a reset does not destroy what was sent. */
+const LINGER_MS = 1000;
+const LINGER_BYTES = 256 * 1024;
+const CONTINUE = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
+
+const IDLE = 0;
+const HEAD = 1;
+const BUSY = 2;
+const BODY = 3;
+const WRITING = 4;
+const LINGERING = 5;
+
+const STATUS_CODE: Readonly<Record<number, Code>> = {
+  400: "P101",
+  408: "P106",
+  414: "P105",
+  431: "P104",
+  501: "P110",
+  505: "P108",
+};
+
+export class DownstreamConnection implements Responder, Expirable {
+  deadline = Infinity;
+  slot = -1;
+  // ---- Responder
+  http11 = true;
+  begun = false;
+  persistent = true;
+  sent = 0;
+  readonly canTunnel = true;
+
+  closed = false;
+  readonly #proxy: ProxyContext;
+  readonly #stream: AcceptedStream;
+  readonly #input: Input;
+  readonly #head: MessageHead;
+  readonly #body: BodyReader;
+  readonly #onGone: () => void;
+  #state = IDLE;
+  #exchange: Exchange | null = null;
+  #out: ByteWriter | null = null;
+  #framing: Framing = "none";
+  #ended = false;
+  #continueSent = false;
+  #tunnel = false;
+
+  constructor(proxy: ProxyContext, stream: AcceptedStream) {
+    this.#proxy = proxy;
+    this.#stream = stream;
+    this.#input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
+    this.#head = new MessageHead(proxy.config.proxy.limits.maxHeaderCount);
+    this.#body = new BodyReader(this.#input, "downstream");
+    this.#body.beforeWait = () => this.#beforeBodyWait();
+    this.#onGone = () => this.#exchange?.cancel();
+  }
+
+  get idle(): boolean {
+    return this.#state === IDLE;
+  }
+
+  get busy(): boolean {
+    return this.#exchange !== null;
+  }
+
+  async run(): Promise<void> {
+    const proxy = this.#proxy;
+    proxy.deadlines.add(this);
+    proxy.observer.downstreamConnection(1);
+    try {
+      while (await this.#nextHead()) {
+        await handleExchange(proxy, this.#exchange!);
+        this.#exchange = null;
+        if (this.#tunnel || this.closed) break;
+        if (!this.persistent || proxy.draining && !this.#input.available) {
+          await this.#linger();
+          break;
+        }
+        if (!this.#body.done && !(await this.#drainBody())) {
+          await this.#linger();
+          break;
+        }
+      }
+    } catch (error) {
+      // Reads and writes of a connection that went away; everything else was rescued.
+      if (error instanceof TypeError) proxy.log.log("error", "connection loop failed", { error: error.stack });
+    } finally {
+      this.#exchange = null;
+      this.close();
+      proxy.deadlines.remove(this);
+      proxy.observer.downstreamConnection(-1);
+    }
+  }
+
+  /** Closes an idle connection, asks a busy one to close after its answer. */
+  drain(): void {
+    this.persistent = false;
+    if (this.#state === IDLE && this.#input.available === 0) this.close();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    if (!this.#tunnel) this.#stream.close();
+  }
+
+  // ---------------------------------------------------------------- heads
+
+  /** Reads until a head is whole and makes its exchange. False when the connection is over. */
+  async #nextHead(): Promise<boolean> {
+    const proxy = this.#proxy;
+    const input = this.#input;
+    const { limits, timeouts } = proxy.config.proxy;
+    let searched = 0;
+    let headDeadline = 0;
+    for (;;) {
+      const available = input.end - input.start;
+      if (available > 0) {
+        let whole = true;
+        if (searched > 0) {
+          whole = findHeadEnd(input.buf, input.start + Math.max(0, searched - 3), input.end) > 0 ||
+            available > limits.maxHeadBytes;
+        }
+        const next = whole ? parseRequestHead(this.#head, input.buf, input.start, input.end, limits) : 0;
+        if (next > 0) {
+          input.start = next;
+          this.#begin();
+          return true;
+        }
+        if (next < 0 || available > limits.maxHeadBytes + 2) {
+          await this.#refuse(next < 0 ? next : HEAD_TOO_LARGE);
+          return false;
+        }
+        searched = available;
+        this.#state = HEAD;
+        if (headDeadline === 0) {
+          headDeadline = proxy.clock.monotonic() + timeouts.headMs;
+          proxy.deadlines.arm(this, headDeadline);
+        }
+      } else {
+        this.#state = IDLE;
+        if (proxy.draining) return false;
+        this.deadline = proxy.deadlines.now + timeouts.idleMs;
+      }
+      if (!(await input.fill()) || this.closed) return false;
+    }
+  }
+
+  #begin(): void {
+    const head = this.#head;
+    const proxy = this.#proxy;
+    this.#body.begin(head.chunked ? -1 : Math.max(0, head.contentLength));
+    this.http11 = head.minor === 1;
+    this.persistent = this.http11 ? !head.close : head.keepAlive && !head.close;
+    this.begun = false;
+    this.#ended = false;
+    this.#out = null;
+    this.sent = 0;
+    this.#continueSent = false;
+    this.#state = BUSY;
+    const ex = this.#exchange = new Exchange(head, this.#body, this, this.#stream.remote, this.#stream.local);
+    const now = ex.startMs = proxy.clock.monotonic();
+    proxy.deadlines.now = now;
+    this.deadline = now + WATCH_AFTER_MS;
+  }
+
+  async #refuse(problem: number): Promise<void> {
+    const { status, what, source } = problemOf(problem);
+    this.#begin();
+    this.#body.begin(0);
+    const ex = this.#exchange!;
+    describeBroken(ex);
+    await refuseExchange(
+      this.#proxy,
+      ex,
+      new MeshError(STATUS_CODE[status] ?? "P101", `Cannot read the request: ${what} (${source})`, {
+        side: "downstream",
+      }),
+    );
+    this.#exchange = null;
+    await this.#linger();
+  }
+
+  // ---------------------------------------------------------------- bodies
+
+  #beforeBodyWait(): Promise<void> | void {
+    this.#state = BODY;
+    this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.bodyStallMs;
+    if (!this.#head.expectContinue || this.#continueSent || this.begun) return;
+    this.#continueSent = true;
+    if (this.#head.minor === 1) return writeAll(this.#stream, CONTINUE);
+  }
+
+  /** Reads what is left of a body that nobody wanted; false when that is more than the limit. */
+  async #drainBody(): Promise<boolean> {
+    if (this.#head.expectContinue && !this.#continueSent) return false;
+    const limit = this.#body.received + this.#proxy.config.proxy.limits.maxDrainBytes;
+    try {
+      while (!this.#body.done) {
+        await this.#body.read();
+        if (this.#body.received > limit) return false;
+      }
+    } catch {
+      return false;
+    }
+    return true;
+  }
+
+  /** Says goodbye: no more is sent, what still comes is thrown away for a moment, then the connection closes. */
+  async #linger(): Promise<void> {
+    if (this.closed) return;
+    this.#state = LINGERING;
+    this.#proxy.deadlines.arm(this, this.#proxy.clock.monotonic() + LINGER_MS);
+    await this.#stream.closeWrite();
+    const input = this.#input;
+    const limit = input.total + LINGER_BYTES;
+    do input.start = input.end; while (input.total < limit && !this.closed && await input.fill());
+  }
+
+  // ---------------------------------------------------------------- Responder
+
+  async interim(out: ByteWriter): Promise<void> {
+    await this.#write(out.view());
+  }
+
+  begin(out: ByteWriter, _status: number, framing: Framing): void {
+    this.begun = true;
+    this.#out = out;
+    this.#framing = framing;
+  }
+
+  async data(bytes: Uint8Array, last: boolean): Promise<void> {
+    const out = this.#out!;
+    const n = bytes.length;
+    if (this.#framing === "chunked") {
+      if (n > 0) {
+        out.ensure(n + CHUNK_OVERHEAD + 8);
+        out.length = writeChunkSize(out.buf, out.length, n);
+        out.bytes(bytes);
+        out.text("\r\n");
+      }
+      if (last) out.text("0\r\n\r\n");
+    } else if (out.length === 0) {
+      if (last) this.#ended = true;
+      if (n > 0) await this.#write(bytes);
+      return;
+    } else if (n <= JOIN_BYTES) {
+      out.bytes(bytes);
+    } else {
+      await this.#flush(out);
+      await this.#write(bytes);
+      if (last) this.#ended = true;
+      return;
+    }
+    if (last) this.#ended = true;
+    if (out.length > 0) await this.#flush(out);
+  }
+
+  async end(trailers: Uint8Array | null): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const out = this.#out!;
+    if (this.#framing === "chunked") writeLastChunk(out, trailers);
+    if (out.length > 0) await this.#flush(out);
+  }
+
+  abort(): void {
+    this.persistent = false;
+    this.close();
+  }
+
+  takeOver(): { input: Input; stream: AcceptedStream } {
+    this.#tunnel = true;
+    this.deadline = Infinity;
+    return { input: this.#input, stream: this.#stream };
+  }
+
+  async #flush(out: ByteWriter): Promise<void> {
+    await this.#write(out.view());
+    out.length = 0;
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#state = WRITING;
+    this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.bodyStallMs;
+    this.sent += bytes.length;
+    try {
+      await writeAll(this.#stream, bytes);
+    } catch (error) {
+      // Whoever asked for the write learns that the client is gone.
+      if (this.#exchange !== null) this.#exchange.cancel();
+      throw error;
+    }
+    this.#state = BUSY;
+    this.deadline = Infinity;
+  }
+
+  // ---------------------------------------------------------------- Expirable
+
+  expire(): void {
+    switch (this.#state) {
+      case BUSY:
+        // The answer takes its time: from now on notice when the client goes away. The read serves the next head.
+        if (this.#exchange !== null && this.#body.done && !this.#tunnel) {
+          this.#input.prefetch(NOTHING, this.#onGone);
+        }
+        return;
+      case HEAD:
+        this.#timeOut("P106", `Cannot read the request: its head did not arrive within ${
+          this.#proxy.config.proxy.timeouts.headMs
+        } ms`);
+        return;
+      case BODY:
+        this.#timeOut("P107", `Cannot read the request body: nothing came for ${
+          this.#proxy.config.proxy.timeouts.bodyStallMs
+        } ms`);
+        return;
+      case WRITING:
+        this.#exchange?.addFlag("SI");
+        this.#exchange?.cancel();
+        this.close();
+        return;
+      default:
+        this.close();
+    }
+  }
+
+  /** Answers 408 while a read is under way, which only closing the connection can end. */
+  #timeOut(code: Code, message: string): void {
+    const error = new MeshError(code, message, { side: "downstream" });
+    const running = this.#exchange;
+    if (running !== null) {
+      if (!this.begun) {
+        // The exchange itself ends with this error: its body cannot be read any further.
+        const { status, flag } = error;
+        const text = `HTTP/1.1 ${status} Request Timeout\r\ncontent-type: text/plain\r\nConnection: close\r\n\r\n${message}\n`;
+        running.status = status;
+        running.addFlag(flag);
+        this.begun = true;
+        const bytes = new TextEncoder().encode(text);
+        this.sent += bytes.length;
+        writeAll(this.#stream, bytes).catch(NOTHING).then(() => this.close());
+      } else {
+        this.close();
+      }
+      return;
+    }
+    const partial = this.#input;
+    this.#begin();
+    this.#body.begin(0);
+    const ex = this.#exchange!;
+    this.#head.reset(partial.buf, partial.start);
+    describeBroken(ex);
+    this.#state = LINGERING;
+    refuseExchange(this.#proxy, ex, error).then(() => {
+      this.#exchange = null;
+      this.close();
+    });
+  }
+}
+
+const NOTHING = (): void => {};
+
+/** A record of a request that could not be read says so instead of showing rubbish. */
+function describeBroken(ex: Exchange): void {
+  ex.method = "-";
+  ex.target = "-";
+  const head = ex.head;
+  head.count = 0;
+  head.hostIndex = head.userAgentIndex = head.requestIdIndex = head.contentTypeIndex = -1;
+  head.forwardedForIndex = -1;
+  head.expectContinue = false;
+}

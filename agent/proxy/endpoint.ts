@@ -1,0 +1,50 @@
+/** One address of a cluster with its pool of idle connections and its count of requests under way. */
+import type { Candidate } from "./balance/balancer.ts";
+
+/** What the pool keeps; UpstreamConnection is one. */
+export interface Pooled {
+  idle: boolean;
+  readonly closed: boolean;
+  close(): void;
+}
+
+export class EndpointHandle<C extends Pooled = Pooled> implements Candidate {
+  active = 0;
+  /** Open connections, idle ones included. */
+  connections = 0;
+  /** Left its cluster: connections are closed when their exchange is over. */
+  gone = false;
+  /** The address was found to be no own listener and not link-local. */
+  allowed = false;
+  /** Last in, first out, so that surplus connections grow old and go. */
+  readonly idle: C[] = [];
+  /** `10.0.0.1:8084`, `[::1]:80` */
+  readonly key: string;
+
+  constructor(readonly address: string, readonly port: number, public weight: number) {
+    this.key = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  }
+
+  /** An idle connection, or null. */
+  take(): C | null {
+    const connection = this.idle.pop();
+    if (connection === undefined) return null;
+    connection.idle = false;
+    return connection;
+  }
+
+  /** Takes a connection that closed out of the pool. */
+  drop(connection: C): void {
+    const at = this.idle.lastIndexOf(connection);
+    if (at >= 0) this.idle.splice(at, 1);
+  }
+
+  retire(): void {
+    this.gone = true;
+    while (this.idle.length > 0) {
+      const connection = this.idle.pop()!;
+      connection.idle = false;
+      connection.close();
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The reading side of a connection: one buffer with the bytes that were received and not used yet. A read may be started ahead of
+ * need (`prefetch`): on idle connections it tells at once when the peer closes, and costs nothing because the next message wants it anyway.
+ */
+import { Buffer } from "node:buffer";
+import type { ByteStream } from "../core/ports.ts";
+import { type BufferPool, LARGE_BUFFER_BYTES } from "./buffers.ts";
+
+/** A prefetch needs this much room behind the bytes that are kept. */
+const MIN_PREFETCH_ROOM = 1024;
+
+export class Input {
+  buf: Buffer;
+  start = 0;
+  end = 0;
+  /** Bytes ever received. */
+  total = 0;
+  #pending: Promise<number | null> | null = null;
+  #base: Buffer | null = null;
+
+  constructor(readonly stream: ByteStream, readonly pool: BufferPool, baseBytes: number) {
+    this.buf = Buffer.allocUnsafeSlow(baseBytes);
+  }
+
+  get available(): number {
+    return this.end - this.start;
+  }
+
+  get prefetching(): boolean {
+    return this.#pending !== null;
+  }
+
+  /** Reads more behind the bytes at hand (which may move to the front); false at end of input. */
+  async fill(): Promise<boolean> {
+    let n: number | null;
+    const pending = this.#pending;
+    if (pending !== null) {
+      n = await pending;
+      this.#pending = null;
+    } else {
+      this.#makeRoom();
+      n = await this.stream.read(this.end === 0 ? this.buf : this.buf.subarray(this.end));
+    }
+    if (n === null) return false;
+    this.end += n;
+    this.total += n;
+    return true;
+  }
+
+  #makeRoom(): void {
+    if (this.start === this.end) {
+      this.start = this.end = 0;
+      return;
+    }
+    if (this.end < this.buf.length) return;
+    if (this.start > 0) {
+      this.buf.copyWithin(0, this.start, this.end);
+      this.end -= this.start;
+      this.start = 0;
+      return;
+    }
+    const next = Buffer.allocUnsafeSlow(2 * this.buf.length);
+    next.set(this.buf);
+    this.#base ??= this.buf;
+    this.buf = next;
+  }
+
+  /** Starts a read now. `onEnd` is called when it meets the end or fails, `onData` when bytes came; both may come late. */
+  prefetch(onData: () => void, onEnd: () => void): void {
+    if (this.#pending !== null) return;
+    if (this.start === this.end) this.start = this.end = 0;
+    if (this.buf.length - this.end < MIN_PREFETCH_ROOM) return;
+    const p = this.stream.read(this.end === 0 ? this.buf : this.buf.subarray(this.end));
+    this.#pending = p;
+    p.then((n) => n === null ? onEnd() : onData(), onEnd);
+  }
+
+  /** For a long body: reads go into a large buffer from the pool. Only while nothing is at hand and no read is under way. */
+  enlarge(): void {
+    if (this.#base !== null || this.start !== this.end || this.#pending !== null) return;
+    if (this.buf.length >= LARGE_BUFFER_BYTES) return;
+    this.#base = this.buf;
+    this.buf = this.pool.takeLarge();
+    this.start = this.end = 0;
+  }
+
+  /** Back to the small buffer when nothing is at hand. */
+  shrink(): void {
+    const base = this.#base;
+    if (base === null || this.start !== this.end || this.#pending !== null) return;
+    this.pool.giveLarge(this.buf);
+    this.#base = null;
+    this.buf = base;
+    this.start = this.end = 0;
+  }
+}

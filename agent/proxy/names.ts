@@ -1,0 +1,66 @@
+/**
+ * Names to addresses, remembered: an answer is used for its refresh time, then asked for again in the background while the last good
+ * one goes on being used. Concurrent questions for one name share one lookup.
+ */
+import { MeshError } from "../core/errors.ts";
+import type { Clock, Resolver } from "../core/ports.ts";
+import { normalAddress } from "./own_addresses.ts";
+
+interface Entry {
+  addresses: readonly string[] | null;
+  /** Monotonic ms after which it is asked for again. */
+  refreshAt: number;
+  lookup: Promise<readonly string[]> | null;
+}
+
+const MAX_ENTRIES = 4096;
+/** A failed lookup is repeated after this, ms. */
+const RETRY_MS = 5000;
+
+export class Names {
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(readonly resolver: Resolver, readonly clock: Clock) {}
+
+  /** Addresses of a name, IPv4 first; waits only when the name is new. Rejects with MeshError P207. */
+  resolve(hostname: string, refreshMs: number): Promise<readonly string[]> | readonly string[] {
+    const literal = normalAddress(hostname);
+    if (literal !== undefined) return [literal];
+    let entry = this.#entries.get(hostname);
+    if (entry === undefined) {
+      if (this.#entries.size >= MAX_ENTRIES) this.#forgetOldest();
+      entry = { addresses: null, refreshAt: 0, lookup: null };
+      this.#entries.set(hostname, entry);
+    }
+    if (entry.addresses === null) return entry.lookup ?? this.#ask(hostname, entry, refreshMs);
+    if (entry.lookup === null && this.clock.monotonic() >= entry.refreshAt) {
+      // The last good answer stands in until the new one is here; a failure leaves it standing.
+      this.#ask(hostname, entry, refreshMs).catch(() => {});
+    }
+    return entry.addresses;
+  }
+
+  #ask(hostname: string, entry: Entry, refreshMs: number): Promise<readonly string[]> {
+    const lookup = this.resolver.resolve(hostname).then((addresses) => {
+      if (addresses.length === 0) throw new Error("no address");
+      entry.addresses = addresses;
+      entry.refreshAt = this.clock.monotonic() + refreshMs;
+      entry.lookup = null;
+      return addresses;
+    }).catch((cause: unknown) => {
+      entry.lookup = null;
+      entry.refreshAt = this.clock.monotonic() + RETRY_MS;
+      if (entry.addresses === null) this.#entries.delete(hostname);
+      throw new MeshError("P207", `Cannot resolve "${hostname}": the resolver knows no address of it`, { cause });
+    });
+    entry.lookup = lookup;
+    return lookup;
+  }
+
+  #forgetOldest(): void {
+    for (const key of this.#entries.keys()) {
+      this.#entries.delete(key);
+      return;
+    }
+  }
+}

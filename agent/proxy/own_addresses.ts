@@ -1,0 +1,72 @@
+/** Which addresses lead back to this agent, and which are never gone to. Addresses are compared in one normal spelling. */
+import { MeshError } from "../core/errors.ts";
+import type { ListenAddress } from "../settings/types.ts";
+import ipaddr from "ipaddr.js";
+
+/** Lower-case, shortest spelling; IPv4-mapped IPv6 becomes IPv4. Undefined for names. */
+export function normalAddress(text: string): string | undefined {
+  const plain = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
+  if (!ipaddr.isValid(plain)) return undefined;
+  // One dotted quad only: "127.1" and "2130706433" are names to us, and stay unresolvable.
+  if (!plain.includes(":") && !/^\d+\.\d+\.\d+\.\d+$/.test(plain)) return undefined;
+  return ipaddr.process(plain).toString();
+}
+
+function isLoopbackOrAny(address: string): boolean {
+  return address.startsWith("127.") || address === "::1" || address === "0.0.0.0" || address === "::";
+}
+
+/** 169.254.0.0/16 and fe80::/10: metadata services and neighbours, never a mesh destination. */
+export function isLinkLocal(address: string): boolean {
+  return address.startsWith("169.254.") || /^fe[89ab][0-9a-f]:/.test(address);
+}
+
+export class OwnAddresses {
+  readonly #byPort = new Map<number, string[]>();
+
+  constructor(listeners: readonly ListenAddress[]) {
+    for (const { hostname, port } of listeners) this.add(hostname, port);
+  }
+
+  add(hostname: string, port: number): void {
+    const address = hostname === "localhost" ? "127.0.0.1" : normalAddress(hostname) ?? hostname;
+    const known = this.#byPort.get(port);
+    if (known === undefined) this.#byPort.set(port, [address]);
+    else if (!known.includes(address)) known.push(address);
+  }
+
+  /** Does host (a name or an address, lower-case) and port mean a listener of this agent? */
+  has(host: string, port: number): boolean {
+    const known = this.#byPort.get(port);
+    if (known === undefined) return false;
+    const address = host === "localhost" || host.endsWith(".localhost") ? "127.0.0.1" : normalAddress(host);
+    if (address === undefined) return false;
+    for (const own of known) {
+      if (own === address) return true;
+      const any = own === "0.0.0.0" || own === "::";
+      // A listener on every address is met on each loopback address; "any" as a target means loopback.
+      if (any && isLoopbackOrAny(address)) return true;
+      if ((address === "0.0.0.0" || address === "::") && isLoopbackOrAny(own)) return true;
+      if (own === "127.0.0.1" && address === "::1") return true;
+    }
+    return false;
+  }
+
+  /** Throws unless the resolved address may be connected to. */
+  check(host: string, address: string, port: number): void {
+    const normal = normalAddress(address) ?? address;
+    if (isLinkLocal(normal)) {
+      const name = host === address ? "" : ` (of "${host}")`;
+      throw new MeshError(
+        "P206",
+        `Cannot connect to "${address}:${port}"${name}: it is a link-local address; wanted is a routable one`,
+      );
+    }
+    if (this.has(normal, port)) {
+      throw new MeshError(
+        "P205",
+        `Cannot forward to "${host}:${port}": that is a listener of this agent; wanted is another host`,
+      );
+    }
+  }
+}

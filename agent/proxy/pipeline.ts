@@ -1,0 +1,80 @@
+/**
+ * The page: what happens to a request, stage by stage, each a plain function in its own file.
+ *
+ * In: an {@link Exchange} from an engine (exchange.ts says how one is made). Out: an answer on its responder and a record at the observer;
+ * `handleExchange` itself never throws.
+ *
+ *  1 accept    downstream.ts (native), serve.ts      bytes -> Exchange
+ *  2 view      view.ts                               head -> what it asks for
+ *  3 select    select.ts                             tables x view -> route
+ *  4 shortcut  shortcut.ts                           redirect, direct response, fault, CORS preflight
+ *  5 pick      pick.ts                               cluster -> endpoint
+ *  6 prepare   prepare.ts                            head for the upstream
+ *  7 attempt   attempt.ts                            dial or reuse, send, time out, try again
+ *  8 answer    answer.ts                             upstream's answer -> client
+ *  9 rescue    rescue.ts                             anything thrown -> answer
+ * 10 record    record.ts                             always
+ */
+import { MeshError } from "../core/errors.ts";
+import { answer } from "./answer.ts";
+import { attempt } from "./attempt.ts";
+import type { ProxyContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { target } from "./pick.ts";
+import { prepare } from "./prepare.ts";
+import { record } from "./record.ts";
+import { releaseUpstream, rescue } from "./rescue.ts";
+import { hasShortcut, shortcut } from "./shortcut.ts";
+import { select } from "./select.ts";
+import { connect, upgraded } from "./tunnel.ts";
+import { view } from "./view.ts";
+
+export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise<void> {
+  proxy.inFlight++;
+  proxy.observer.requestStarted();
+  try {
+    await stages(proxy, ex);
+  } catch (error) {
+    await rescue(proxy, ex, error);
+  }
+  finish(proxy, ex);
+}
+
+/** An exchange whose head could not even be read: straight to rescue and record. */
+export async function refuseExchange(proxy: ProxyContext, ex: Exchange, error: MeshError): Promise<void> {
+  proxy.inFlight++;
+  proxy.observer.requestStarted();
+  await rescue(proxy, ex, error);
+  finish(proxy, ex);
+}
+
+async function stages(proxy: ProxyContext, ex: Exchange): Promise<void> {
+  const { maxInFlight } = proxy.config.proxy.limits;
+  if (proxy.inFlight > maxInFlight) {
+    proxy.observer.count("rejected_overload_total");
+    ex.details = "overload";
+    throw new MeshError("P401", `Cannot take the request: ${maxInFlight} requests are in flight already`);
+  }
+  const seen = view(ex);
+  if (seen.method === "CONNECT") return await connect(proxy, ex, seen);
+  const selected = select(proxy, ex, seen);
+  if (hasShortcut(selected) && await shortcut(proxy, ex, seen, selected)) return;
+  const { destination } = selected;
+  let to = target(proxy, ex, seen, destination === null ? null : destination.cluster);
+  if (to instanceof Promise) to = await to;
+  prepare(proxy, ex, seen, destination);
+  const connection = await attempt(proxy, ex, to);
+  if (connection.head.status === 101) return await upgraded(proxy, ex, connection);
+  await answer(proxy, ex, connection, destination === null ? null : destination.responseOps);
+}
+
+function finish(proxy: ProxyContext, ex: Exchange): void {
+  proxy.inFlight--;
+  releaseUpstream(ex);
+  record(proxy, ex);
+  const out = ex.out;
+  if (out !== null) {
+    ex.out = null;
+    proxy.buffers.giveWriter(out);
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The data path: an explicit HTTP/1.1 proxy (native engine) over ports.
+ *
+ * In: connections of a Listener, and a World that may be replaced at any time. Out: connections of a Dialer, answers, records for the
+ * Observer. The pipeline that every request goes through is pipeline.ts.
+ *
+ * @example
+ * ```ts ignore
+ * const proxy = startProxy({ config, world, listener, dialer, resolver, clock, rng, observer, log, ownAddresses });
+ * proxy.address; // where it listens
+ * await proxy.drain(30_000); // finish what runs, then close
+ * ```
+ */
+import type { AcceptedStream, Clock, Dialer, Listener, Log, Resolver, Rng, StreamAddress } from "../core/ports.ts";
+import type { World } from "../discovery/types.ts";
+import type { Observer } from "../observe/types.ts";
+import type { AgentConfig, ListenAddress } from "../settings/types.ts";
+import { BufferPool } from "./buffers.ts";
+import { Clusters } from "./clusters.ts";
+import type { ProxyContext } from "./context.ts";
+import { Deadlines } from "./deadlines.ts";
+import { DownstreamConnection } from "./downstream.ts";
+import { Names } from "./names.ts";
+import { OwnAddresses } from "./own_addresses.ts";
+import { writeAll } from "./write_all.ts";
+
+export interface ProxyOptions {
+  readonly config: AgentConfig;
+  readonly world: { readonly current: World };
+  readonly listener: Listener;
+  readonly dialer: Dialer;
+  readonly resolver: Resolver;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly observer: Observer;
+  readonly log: Log;
+  /** Listeners of this agent besides `listener` (admin): never a destination. */
+  readonly ownAddresses: readonly ListenAddress[];
+}
+
+export interface ProxyStats {
+  readonly connections: number;
+  readonly inFlight: number;
+  readonly tunnels: number;
+  readonly clusters: number;
+}
+
+export interface RunningProxy {
+  readonly address: StreamAddress;
+  /** Stops accepting, answers what runs with `Connection: close`, closes idle connections; at the deadline cuts the rest. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Cuts everything now. */
+  close(): void;
+  stats(): ProxyStats;
+}
+
+/** Wait after accept fails for want of descriptors, ms. */
+const ACCEPT_PAUSE_MS = 50;
+const OVERLOADED = new TextEncoder().encode(
+  "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\n" +
+    'Proxy-Status: mesh-agent; error=connection_limit_reached; details="[P401] too many connections"\r\n' +
+    "x-envoy-overloaded: true\r\nConnection: close\r\ncontent-length: 66\r\n\r\n" +
+    "overloaded: the agent has as many connections as it is allowed to\n",
+);
+
+/** The state that every request of a proxy shares; also for engines that bring their own listener. */
+export function createContext(options: Omit<ProxyOptions, "listener">): ProxyContext {
+  const names = new Names(options.resolver, options.clock);
+  return {
+    config: options.config,
+    world: options.world,
+    dialer: options.dialer,
+    clock: options.clock,
+    rng: options.rng,
+    observer: options.observer,
+    log: options.log,
+    deadlines: new Deadlines(options.clock),
+    buffers: new BufferPool(),
+    clusters: new Clusters(names, options.rng),
+    names,
+    own: new OwnAddresses(options.ownAddresses),
+    draining: false,
+    inFlight: 0,
+    tunnels: new Set(),
+  };
+}
+
+export function startProxy(options: ProxyOptions): RunningProxy {
+  const { listener, clock, log } = options;
+  const proxy = createContext(options);
+  proxy.own.add(listener.address.hostname, listener.address.port);
+  const connections = new Set<DownstreamConnection>();
+  let whenEmpty: (() => void) | null = null;
+
+  const serve = async (stream: AcceptedStream): Promise<void> => {
+    if (connections.size >= options.config.proxy.limits.maxConnections) {
+      options.observer.count("rejected_overload_total");
+      await refuse(stream);
+      return;
+    }
+    const connection = new DownstreamConnection(proxy, stream);
+    connections.add(connection);
+    await connection.run();
+    connections.delete(connection);
+    if (connections.size === 0) whenEmpty?.();
+  };
+
+  const accept = async (): Promise<void> => {
+    for (;;) {
+      let stream: AcceptedStream | null;
+      try {
+        stream = await listener.accept();
+      } catch (error) {
+        // Out of descriptors, or a client that was gone before we looked: wait a moment and go on.
+        log.log("warn", "cannot accept a connection; trying again", { error: String(error) });
+        await new Promise<void>((resolve) => clock.after(ACCEPT_PAUSE_MS, resolve));
+        continue;
+      }
+      if (stream === null) return;
+      if (isAny(listener.address.hostname)) proxy.own.add(stream.local.hostname, stream.local.port);
+      serve(stream);
+    }
+  };
+  accept();
+
+  const close = (): void => {
+    proxy.draining = true;
+    listener.close();
+    for (const tunnel of proxy.tunnels) tunnel.close();
+    for (const connection of connections) connection.close();
+    proxy.clusters.close();
+    proxy.deadlines.close();
+  };
+
+  return {
+    address: listener.address,
+    async drain(deadlineMs) {
+      proxy.draining = true;
+      listener.close();
+      for (const connection of connections) connection.drain();
+      if (connections.size > 0) {
+        await new Promise<void>((resolve) => {
+          const stop = clock.after(deadlineMs, resolve);
+          whenEmpty = () => {
+            stop();
+            resolve();
+          };
+        });
+      }
+      close();
+    },
+    close,
+    stats: () => ({
+      connections: connections.size,
+      inFlight: proxy.inFlight,
+      tunnels: proxy.tunnels.size,
+      clusters: proxy.clusters.size,
+    }),
+  };
+}
+
+function isAny(hostname: string): boolean {
+  return hostname === "0.0.0.0" || hostname === "::";
+}
+
+/** Over the cap: one plain answer, then goodbye. */
+async function refuse(stream: AcceptedStream): Promise<void> {
+  try {
+    await writeAll(stream, OVERLOADED);
+    await stream.closeWrite();
+  } catch {
+    // Gone already.
+  } finally {
+    stream.close();
+  }
+}

@@ -1,0 +1,45 @@
+/** Stage 10, record: always, also when the client went away. */
+import type { RequestRecord } from "../observe/types.ts";
+import type { ProxyContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+
+export function record(proxy: ProxyContext, ex: Exchange): void {
+  const { head, responder, body } = ex;
+  const duration = proxy.clock.monotonic() - ex.startMs;
+  const result: RequestRecord = {
+    startMs: proxy.clock.now() - duration,
+    method: ex.method,
+    path: ex.view === null || ex.method === "CONNECT" ? ex.target : pathOf(ex),
+    protocol: head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0",
+    authority: ex.authority,
+    status: ex.status,
+    flags: ex.flags,
+    details: ex.details,
+    bytesReceived: body.received + ex.tunnelReceived,
+    bytesSent: responder.sent + ex.tunnelSent,
+    durationMs: duration,
+    upstreamServiceTimeMs: ex.upstreamServiceMs,
+    forwardedFor: ex.forwardedFor,
+    userAgent: head.userAgentIndex < 0 ? "" : head.valueAt(head.userAgentIndex),
+    requestId: ex.requestId,
+    upstreamCluster: ex.cluster,
+    upstreamHost: ex.upstreamHost,
+    routeName: ex.route === null ? "" : ex.route.name,
+    virtualHost: ex.virtualHost === null ? "" : ex.virtualHost.source.name,
+    downstreamRemote: remoteText(ex),
+    attempts: ex.attempts,
+  };
+  proxy.observer.request(result);
+}
+
+/** As received; of an absolute URL the part behind the authority. */
+function pathOf(ex: Exchange): string {
+  const view = ex.view!;
+  if (view.pathStart < 0) return view.query === undefined ? view.path : `${view.path}?${view.query}`;
+  return ex.target.substring(view.pathStart - ex.head.targetStart);
+}
+
+function remoteText(ex: Exchange): string {
+  const { hostname, port } = ex.remote;
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}

@@ -1,0 +1,78 @@
+/** Stage 4, shortcut: redirects, direct responses, injected faults, CORS preflights. True when the exchange has its answer. */
+import { MeshError } from "../core/errors.ts";
+import type { HeaderOps } from "../route/types.ts";
+import { latin1OfUtf8 } from "../wire/http1/byte_writer.ts";
+import type { ProxyContext } from "./context.ts";
+import { preflightFields } from "./cors.ts";
+import type { Exchange } from "./exchange.ts";
+import { type Field, runOps } from "./fields.ts";
+import { formatContext } from "./format.ts";
+import { newRequestId } from "./ids.ts";
+import type { RequestHeadView } from "./request_view.ts";
+import { reply } from "./reply.ts";
+import { grpcFields } from "./rescue.ts";
+import { wait } from "./retry.ts";
+import type { Selected } from "./select.ts";
+
+/** Most requests have nothing to do here and should not pay for a promise. */
+export function hasShortcut(selected: Selected): boolean {
+  const decision = selected.decision;
+  return decision !== null && (decision.kind !== "route" || decision.route.fault !== null || decision.route.cors !== null);
+}
+
+export async function shortcut(
+  proxy: ProxyContext,
+  ex: Exchange,
+  view: RequestHeadView,
+  { decision }: Selected,
+): Promise<boolean> {
+  if (decision === null) return false;
+  const { route } = decision;
+  if (decision.kind === "redirect") {
+    const { status, location } = route.redirect(view);
+    ex.details = "direct_response";
+    await local(proxy, ex, status, [{ name: "location", key: "location", value: latin1OfUtf8(location) }], "");
+    return true;
+  }
+  if (decision.kind === "directResponse") {
+    ex.details = "direct_response";
+    await local(proxy, ex, route.direct!.status, [], route.direct!.body);
+    return true;
+  }
+  const { fault } = route;
+  if (fault !== null) {
+    if (fault.delayPerMillion > 0 && proxy.rng() * 1e6 < fault.delayPerMillion) {
+      ex.addFlag("DI");
+      await wait(proxy, ex, fault.delayMs);
+    }
+    if (fault.abortPerMillion > 0 && proxy.rng() * 1e6 < fault.abortPerMillion) {
+      ex.details = "fault_filter_abort";
+      if (fault.grpcStatus >= 0) {
+        ex.addFlag("FI");
+        await reply(proxy, ex, 200, grpcFields(fault.grpcStatus, "fault filter abort"), "");
+        return true;
+      }
+      throw new MeshError("P402", "fault filter abort", { status: fault.httpStatus });
+    }
+  }
+  const preflight = route.cors === null ? null : preflightFields(ex, route.cors);
+  if (preflight === null) return false;
+  ex.details = "cors_preflight";
+  await reply(proxy, ex, 200, preflight, "");
+  return true;
+}
+
+function local(
+  proxy: ProxyContext,
+  ex: Exchange,
+  status: number,
+  fields: Field[],
+  body: string | Uint8Array,
+): Promise<void> {
+  ex.status = status;
+  const ops: HeaderOps | null = ex.route === null ? null : ex.route.responseOps;
+  if (ex.requestId === "") ex.requestId = ex.head.value("x-request-id") ?? newRequestId(proxy.rng);
+  if (body.length > 0) fields.push({ name: "content-type", key: "content-type", value: "text/plain" });
+  if (ops !== null) runOps(ops, null, fields, formatContext(proxy, ex, null));
+  return reply(proxy, ex, status, fields, body);
+}

@@ -1,0 +1,103 @@
+/** One connection to an endpoint: at work for one exchange at a time, or idle in the endpoint's pool. */
+import type { AcceptedStream } from "../core/ports.ts";
+import { MessageHead } from "../wire/http1/head.ts";
+import { BodyReader } from "./body_reader.ts";
+import type { Observer } from "../observe/types.ts";
+import type { AgentConfig } from "../settings/types.ts";
+import type { BufferPool } from "./buffers.ts";
+import type { Deadlines, Expirable } from "./deadlines.ts";
+import type { EndpointHandle } from "./endpoint.ts";
+import { Input } from "./input.ts";
+
+/** Read buffer of a connection at rest, bytes. */
+const BASE_BUFFER_BYTES = 16 * 1024;
+
+/** Why a connection was cut by us. */
+export type CutReason = "" | "timeout" | "cancelled" | "swept";
+
+/** What a connection needs of the proxy around it. */
+export interface UpstreamSurroundings {
+  readonly config: AgentConfig;
+  readonly observer: Observer;
+  readonly deadlines: Deadlines;
+  readonly buffers: BufferPool;
+  readonly draining: boolean;
+}
+
+export class UpstreamConnection implements Expirable {
+  deadline = Infinity;
+  slot = -1;
+  readonly input: Input;
+  readonly head: MessageHead;
+  readonly body: BodyReader;
+  /** Requests sent on it so far. */
+  requests = 0;
+  closed = false;
+  idle = false;
+  cut: CutReason = "";
+  /** Monotonic ms at which the exchange on it must be over. */
+  routeDeadline = Infinity;
+  /** The client went away. */
+  readonly cancel = (): void => {
+    this.cut = "cancelled";
+    this.close();
+  };
+  readonly #proxy: UpstreamSurroundings;
+  readonly #onIdleEnd = () => {
+    if (this.idle) this.close();
+  };
+
+  constructor(proxy: UpstreamSurroundings, readonly endpoint: EndpointHandle<UpstreamConnection>, readonly stream: AcceptedStream) {
+    this.#proxy = proxy;
+    this.input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
+    this.head = new MessageHead(proxy.config.proxy.limits.maxHeaderCount);
+    this.body = new BodyReader(this.input, "upstream");
+    // Only a connection that hangs while sending is cut; each read of a body begins anew.
+    this.body.beforeWait = () => {
+      const stall = proxy.deadlines.now + proxy.config.proxy.timeouts.bodyStallMs;
+      if (this.routeDeadline < stall) proxy.deadlines.arm(this, this.routeDeadline);
+      else this.deadline = stall;
+    };
+    proxy.deadlines.add(this);
+    proxy.observer.upstreamConnection(1);
+    endpoint.connections++;
+  }
+
+
+  expire(): void {
+    this.cut = this.idle ? "swept" : "timeout";
+    this.close();
+  }
+
+  /** The exchange is over and the connection may serve another. */
+  release(): void {
+    if (this.closed) return;
+    const proxy = this.#proxy;
+    this.routeDeadline = Infinity;
+    const { maxIdlePerEndpoint } = proxy.config.proxy.limits;
+    const pool = this.endpoint.idle;
+    // Bytes that nobody asked for belong to no request: never reuse.
+    if (this.input.available > 0 || pool.length >= maxIdlePerEndpoint || this.endpoint.gone || proxy.draining) {
+      this.close();
+      return;
+    }
+    this.input.shrink();
+    this.idle = true;
+    this.deadline = proxy.deadlines.now + proxy.config.proxy.timeouts.upstreamIdleMs;
+    pool.push(this);
+    this.input.prefetch(this.#onIdleEnd, this.#onIdleEnd);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    if (this.idle) {
+      this.idle = false;
+      this.endpoint.drop(this);
+    }
+    this.endpoint.connections--;
+    this.#proxy.deadlines.remove(this);
+    this.#proxy.observer.upstreamConnection(-1);
+    this.stream.close();
+  }
+}
