@@ -16,6 +16,7 @@
  */
 import type { StreamAddress } from "../core/ports.ts";
 import { BLACKHOLE_CLUSTER, PASSTHROUGH_CLUSTER, type Program, type VirtualHost } from "../model/model.ts";
+import { buildRouteTables } from "../route/table.ts";
 import { DNS_CACHE, envoyCluster, forwardProxyCluster, needsForwardProxy } from "./envoy_cluster.ts";
 import { extension, type Json, type JsonObject } from "./envoy_json.ts";
 import { envoyRoute } from "./envoy_route.ts";
@@ -27,6 +28,13 @@ export interface BootstrapOptions {
   /** What happens to hosts that no rule knows. Default ALLOW_ANY, as in Istio. */
   readonly outbound?: "ALLOW_ANY" | "REGISTRY_ONLY";
 }
+
+const RUNTIME: JsonObject = {
+  // Istio's bootstrap lifts Envoy's limit on the size of regular expressions in the same way.
+  "re2.max_program_size.error_level": 32768,
+  // Conditions look at all values of a header joined with `,`, as every Envoy up to 1.38 does by default.
+  "envoy.reloadable_features.match_headers_individually": false,
+};
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
@@ -42,10 +50,7 @@ export function envoyBootstrap(program: Program, options: BootstrapOptions): Jso
   return {
     node: { id: "mesh-agent", cluster: "mesh-agent" },
     ...(options.admin === undefined ? {} : { admin: { address: socketAddress(options.admin) } }),
-    // Istio's bootstrap lifts Envoy's limit on the size of regular expressions in the same way.
-    layeredRuntime: {
-      layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": 32768 } }],
-    },
+    layeredRuntime: { layers: [{ name: "static", staticLayer: RUNTIME }] },
     staticResources: {
       listeners: [{
         name: "outbound_proxy",
@@ -151,10 +156,16 @@ function mergedVirtualHosts(program: Program, outbound: string): Json[] {
     known.push(...vh.domains.map(withoutPort));
     merge.add(vh.name, vh.domains.filter((d) => d !== "*"), vh.routes.map(envoyRoute));
   }
+  // A wildcard of table 80 serves a bare host that is known by name on another port only.
+  const lookUp = buildRouteTables(program);
   const exact = known.filter((d) => !d.includes("*"));
   const wildcards = [...new Set(known.filter((d) => d.startsWith("*")))];
   const notFound = { match: { prefix: "" }, directResponse: { status: 404 } };
-  merge.add("unknown_port", exact.flatMap((d) => [d, `${d}:*`]), [notFound]);
+  merge.add(
+    "unknown_port",
+    exact.flatMap((d) => lookUp.findVirtualHost(d, 80) === undefined ? [d, `${d}:*`] : [`${d}:*`]),
+    [notFound],
+  );
   merge.add("other", ["*"], [
     ...wildcards.map((d) => ({
       match: { prefix: "", headers: [authority(`(?i).+${escapeRegex(d.slice(1))}(:\\d+)?`)] },

@@ -135,16 +135,16 @@ function headerCondition(m: HeaderMatcher): Condition {
   const { read, label } = readerOf(m.name.toLowerCase());
   const invert = m.invertMatch === true;
   const has = (value: string | undefined) => value === undefined ? "none" : quote(value);
+  const emptyIfMissing = m.treatMissingHeaderAsEmpty === true;
   if (m.stringMatch === undefined && m.rangeMatch === undefined) {
     const want = (m.presentMatch ?? true) !== invert;
     return {
-      test: (view) => (read(view) !== undefined) === want,
+      test: (view) => (emptyIfMissing || read(view) !== undefined) === want,
       explain: (view) =>
         `${label}: wanted ${want ? "it to be present" : "it to be absent"}, request has ${has(read(view))}`,
     };
   }
   const text: TextTest = m.stringMatch !== undefined ? compileString(m.stringMatch) : rangeTest(m.rangeMatch);
-  const emptyIfMissing = m.treatMissingHeaderAsEmpty === true;
   const test = (view: RequestView): boolean => {
     const value = read(view) ?? (emptyIfMissing ? "" : undefined);
     // Envoy: a missing header fails the condition whichever way it points.
