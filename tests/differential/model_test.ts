@@ -18,6 +18,8 @@ import type { RequestView, RouteTables } from "../../agent/route/types.ts";
 import { viewOf } from "../../agent/route/view.ts";
 import { startEnvoy } from "./envoy.ts";
 import { type Random, randomOf } from "./generate.ts";
+import { differences, outcomeOf } from "./outcome.ts";
+import { startOwnProxy } from "./own_proxy.ts";
 import {
   RawClient,
   type RawRequest,
@@ -221,26 +223,31 @@ Deno.test("envoy: the resolver decides as Envoy does on random tables of the mod
   const envoy = await startEnvoy(
     envoyBootstrap(program, { listen: address, admin: address, outbound: "REGISTRY_ONLY" }),
   );
+  const own = startOwnProxy(program);
   const client = new RawClient(envoy.port);
+  const ownClient = new RawClient(own.port);
   const tables = buildRouteTables(program);
   const wrong: string[] = [];
   try {
     for (const request of sets.flatMap((s) => s.requests)) {
-      const want = told(await client.send(request));
+      const response = await client.send(request);
+      const want = told(response);
       const view = viewOf(request);
       const got = predicted(tables, view);
-      if (want !== got) {
-        wrong.push(
-          `${request.method} ${request.url} ${
-            JSON.stringify(request.headers)
-          }\n  Envoy: ${want}\n  here:  ${got}\n  ${
-            JSON.stringify(tables.findVirtualHost(view.host, view.port)?.source)
-          }`,
-        );
-      }
+      const differing = differences(outcomeOf(response), outcomeOf(await ownClient.send(request)));
+      if (want !== got) differing.push(`resolver: Envoy ${want}, here ${got}`);
+      if (differing.length === 0) continue;
+      const rules = JSON.stringify(tables.findVirtualHost(view.host, view.port)?.source);
+      wrong.push(
+        `${request.method} ${request.url} ${JSON.stringify(request.headers)}\n  ${
+          differing.join("\n  ")
+        }\n  ${rules}`,
+      );
     }
   } finally {
     client.close();
+    ownClient.close();
+    await own.stop();
     await envoy.stop();
     await Promise.all(upstreams.map((u) => u.stop()));
   }
