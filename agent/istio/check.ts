@@ -25,7 +25,7 @@ export interface CheckedRules {
   readonly diagnostics: Diagnostic[];
 }
 
-/** So many documents get exact places (about 1 ms each); the others get the line of their start. */
+/** So many documents get exact places (about 1 ms each); the others get near ones (see {@link placeRemark}). */
 export const MAX_EXACT_DOCUMENTS = 500;
 
 /** Exact places for the first documents that need one. */

@@ -26,6 +26,7 @@ import {
   type Rule,
   type Service,
 } from "./registry.ts";
+import { visibilityRank } from "./order.ts";
 import { unknownHost } from "./unknown_host.ts";
 import { At, type Place, placeRemark, quote, Remarks } from "./remark.ts";
 import type { HTTPRoute, ProxyContext, RuleDocument } from "./resources.ts";
@@ -135,9 +136,7 @@ function ruleFindings(
         "R407",
         place,
         `VirtualService host ${quote(host)} belongs to ${quote(`${owner.namespace}/${owner.name}`)} ` +
-          `(${formatOrigin(owner.origin)}), whose ${
-            owner.name === rule.name ? "namespace" : "name"
-          } comes first; this rule is not used for it`,
+          `(${formatOrigin(owner.origin)}), ${reasonToWin(owner, rule, ctx)}; this rule is not used for it`,
       );
       continue;
     }
@@ -154,6 +153,17 @@ function ruleFindings(
     : new Set(hosts.flatMap((host) => [...registry.portsOf(registry.full(host, rule))]));
   destinationFindings(rule, registry, arriving, out);
   conditionFindings(rule, ctx, out);
+}
+
+/** Why `winner` is read before `loser`, as a clause about it. */
+function reasonToWin(winner: Rule, loser: Rule, ctx: ProxyContext): string {
+  const rank = (rule: Rule) => visibilityRank(rule.spec.exportTo, rule.namespace, ctx.namespace);
+  if (rank(winner) !== rank(loser)) {
+    return rank(winner) === 0
+      ? "which is private to this namespace"
+      : "which is exported to this namespace by name";
+  }
+  return `whose ${winner.name === loser.name ? "namespace" : "name"} comes first`;
 }
 
 /** Conditions that this workload never meets. */

@@ -20,16 +20,21 @@ export interface NotExecuted {
   readonly part?: (value: unknown) => unknown;
 }
 
-/** Retry conditions that the data path acts on. */
+/** Retry conditions that the data path acts on, besides HTTP statuses. */
 export const EXECUTED_RETRY_CONDITIONS: ReadonlySet<string> = new Set([
   "connect-failure",
   "refused-stream",
   "reset-before-request",
+  "reset",
+  "5xx",
+  "gateway-error",
+  "retriable-4xx",
+  "retriable-status-codes",
 ]);
 
 const otherConditions = (value: unknown): string | undefined => {
   const others = String(value).split(",").map((token) => token.trim())
-    .filter((token) => token !== "" && !EXECUTED_RETRY_CONDITIONS.has(token));
+    .filter((token) => token !== "" && !/^\d+$/.test(token) && !EXECUTED_RETRY_CONDITIONS.has(token));
   return others.length === 0 ? undefined : others.join(",");
 };
 const unless = (...executed: unknown[]) => (value: unknown) => executed.includes(value) ? undefined : value;
@@ -40,6 +45,7 @@ const http2 = (value: unknown) =>
   ["HTTP2", "GRPC", "GRPC-WEB"].includes(String(value).toUpperCase()) ? value : undefined;
 
 const NO_LIMIT = "the limit is not enforced";
+const OWN_IDLE = "idle connections close by the agent's own setting";
 const H1 = "upstreams are spoken to in HTTP/1.1";
 
 export const NOT_EXECUTED: readonly NotExecuted[] = [
@@ -48,7 +54,7 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
   {
     kind: "VirtualService",
     path: "http.*.retries.retryOn",
-    instead: `only ${[...EXECUTED_RETRY_CONDITIONS].join(", ")} are retried`,
+    instead: "such failures are not retried",
     part: otherConditions,
   },
   {
@@ -115,6 +121,14 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
     instead: NO_LIMIT,
     part: positive,
   },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.http.maxRequestsPerConnection",
+    instead: NO_LIMIT,
+    part: positive,
+  },
+  { kind: "DestinationRule", path: "POLICY.connectionPool.http.idleTimeout", instead: OWN_IDLE },
+  { kind: "DestinationRule", path: "POLICY.connectionPool.tcp.idleTimeout", instead: OWN_IDLE },
   {
     kind: "DestinationRule",
     path: "POLICY.connectionPool.tcp.maxConnectionDuration",

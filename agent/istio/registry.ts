@@ -5,7 +5,7 @@
  */
 import { nearest } from "../core/suggest.ts";
 import { fullHost, hostCovers, isWildcard } from "./host_pattern.ts";
-import { compareText } from "./remark.ts";
+import { compareDocuments, exportedTo, visibilityRank } from "./order.ts";
 import type {
   DestinationRuleSpec,
   ProxyContext,
@@ -28,7 +28,7 @@ const MAX_SUGGESTIONS = 50;
 export interface Registry {
   readonly services: readonly Service[];
   readonly policies: readonly Policy[];
-  /** In the order in which Istio reads them: by name, then namespace. */
+  /** In the order in which Istio reads them: private ones, ones meant for the namespace, public ones; by name, namespace. */
   readonly rules: readonly Rule[];
   /** Full, lower-case name of a host of the rule. */
   full(host: string, document: RuleDocument): string;
@@ -45,12 +45,6 @@ export interface Registry {
   /** Label sets of the endpoints of a ServiceEntry. */
   endpointLabels(service: Service): Iterable<Readonly<Record<string, string>>>;
   nearestHost(host: string): string | undefined;
-}
-
-/** Whether `exportTo` of a document in `from` lets `viewer` see it. */
-export function isVisible(exportTo: readonly string[] | undefined, from: string, viewer: string): boolean {
-  if (exportTo === undefined || exportTo.length === 0) return true;
-  return exportTo.some((name) => name === "*" || (name === "." ? from === viewer : name === viewer));
 }
 
 export function createRegistry(documents: readonly RuleDocument[], ctx: ProxyContext): Registry {
@@ -82,7 +76,7 @@ export function createRegistry(documents: readonly RuleDocument[], ctx: ProxyCon
       workloads.set(document.namespace, list);
       continue;
     }
-    if (!isVisible(exportTo, document.namespace, ctx.namespace)) continue;
+    if (!exportedTo(exportTo, document.namespace, ctx.namespace)) continue;
     switch (document.kind) {
       case "VirtualService":
         rules.push(document as Rule);
@@ -106,7 +100,8 @@ export function createRegistry(documents: readonly RuleDocument[], ctx: ProxyCon
       }
     }
   }
-  rules.sort((a, b) => compareText(a.name, b.name) || compareText(a.namespace, b.namespace));
+  const rank = (rule: Rule) => visibilityRank(rule.spec.exportTo, rule.namespace, ctx.namespace);
+  rules.sort((a, b) => rank(a) - rank(b) || compareDocuments(a, b));
   const longestFirst = (a: string, b: string) => b.length - a.length;
   wildcardServices.sort(longestFirst);
   wildcardPolicies.sort(longestFirst);

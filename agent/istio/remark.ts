@@ -6,6 +6,7 @@ import type { Code } from "../core/codes.ts";
 import { type Diagnostic, diagnostic, type Origin, type Severity } from "../core/diagnostics.ts";
 import { locateYaml, type PathPart, type YamlDocument } from "../core/yaml.ts";
 import type { RuleDocument } from "./resources.ts";
+import { preciseOrigin } from "./origin.ts";
 import { lowerCamel } from "./schema.ts";
 
 export interface Remark {
@@ -93,17 +94,21 @@ export type Placed = Pick<RuleDocument, "kind" | "name" | "namespace" | "origin"
 export type Place = (document: Placed, remark: Remark) => Diagnostic;
 
 /**
- * Turns a remark into a diagnostic at line and column. `exact: false` gives the line of the document's start at once:
- * for the many remarks of a huge directory, where a second parse of each document would take minutes.
+ * Turns a remark into a diagnostic at line and column. `exact: false` is far cheaper and places what is written
+ * in flow style at its nearest parent: for the many remarks of a huge directory.
  */
 export function placeRemark(document: Placed, remark: Remark, exact = true): Diagnostic {
   const field = pathText(remark.path);
+  const spot = exact
+    ? placeOf(document.source, remark.path, remark.key === true)
+    : preciseOrigin(document, remark.path);
   const where: Origin = {
     ...document.origin,
     kind: document.kind,
     resource: `${document.namespace}/${document.name}`,
     ...(field === "" ? {} : { field }),
-    ...(exact ? placeOf(document.source, remark.path, remark.key === true) : {}),
+    ...(spot.line === undefined ? {} : { line: spot.line }),
+    ...(spot.column === undefined ? {} : { column: spot.column }),
   };
   return diagnostic(remark.code, remark.message, where, {
     ...(remark.severity === undefined ? {} : { severity: remark.severity }),
