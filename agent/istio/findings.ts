@@ -38,13 +38,14 @@ export function crossFindings(
   place: Place = placeRemark,
 ): Diagnostic[] {
   const list: Diagnostic[] = [];
-  const registry = createRegistry(documents, ctx);
+  const first = firstDefinitions(documents);
+  const registry = createRegistry(first.size === documents.length ? documents : [...first.values()], ctx);
   const report = (document: RuleDocument, find: (out: Remarks) => void) => {
     const out = new Remarks();
     find(out);
     for (const remark of out.list) list.push(place(document, remark));
   };
-  sameObjects(documents, report);
+  sameObjects(documents, first, report);
   const owners = new Map<string, Rule>();
   const delegates = new Map<string, Rule>();
   const used = new Set<Rule>();
@@ -82,15 +83,27 @@ export function crossFindings(
 
 type Report = (document: RuleDocument, find: (out: Remarks) => void) => void;
 
-function sameObjects(documents: readonly RuleDocument[], report: Report): void {
+const keyOf = (document: RuleDocument) => `${document.kind} ${document.namespace}/${document.name}`;
+
+/** The first definition of each object; second ones are judged by {@link sameObjects} alone. */
+function firstDefinitions(documents: readonly RuleDocument[]): ReadonlyMap<string, RuleDocument> {
   const first = new Map<string, RuleDocument>();
   for (const document of documents) {
-    const key = `${document.kind} ${document.namespace}/${document.name}`;
-    const other = first.get(key);
-    if (other === undefined) {
-      first.set(key, document);
-      continue;
-    }
+    const key = keyOf(document);
+    if (!first.has(key)) first.set(key, document);
+  }
+  return first;
+}
+
+function sameObjects(
+  documents: readonly RuleDocument[],
+  first: ReadonlyMap<string, RuleDocument>,
+  report: Report,
+): void {
+  if (first.size === documents.length) return;
+  for (const document of documents) {
+    const other = first.get(keyOf(document));
+    if (other === undefined || other === document) continue;
     report(document, (out) =>
       out.refuse(
         "R401",
