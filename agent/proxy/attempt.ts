@@ -67,7 +67,7 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
       }
     }
     retries++;
-    proxy.observer.count("retried_requests_total");
+    proxy.observer.count("retries_total");
     tried = [...tried, endpoint];
     await waitBackoff(proxy, ex, retry!, retries);
     startMs = proxy.clock.monotonic();

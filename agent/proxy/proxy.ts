@@ -112,6 +112,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
         stream = await listener.accept();
       } catch (error) {
         // Out of descriptors, or a client that was gone before we looked: wait a moment and go on.
+        options.observer.count("accept_errors_total");
         log.log("warn", "cannot accept a connection; trying again", { error: String(error) });
         await new Promise<void>((resolve) => clock.after(ACCEPT_PAUSE_MS, resolve));
         continue;
