@@ -18,10 +18,13 @@ export class TcpStream implements AcceptedStream {
     conn.setNoDelay(true);
   }
 
-  async read(into: Uint8Array): Promise<number | null> {
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#gate === null ? this.#conn.read(into) : this.#fairRead(into, this.#gate);
+  }
+
+  async #fairRead(into: Uint8Array, gate: ReadGate): Promise<number | null> {
     const n = await this.#conn.read(into);
-    const gate = this.#gate;
-    if (gate !== null && n !== null && !gate.admit(n)) await gate.wait();
+    if (n !== null && !gate.admit(n)) await gate.wait();
     return n;
   }
 

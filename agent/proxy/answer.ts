@@ -42,7 +42,6 @@ export async function answer(
   const out = ex.out!;
   const status = ex.status = head.status;
   ex.details = "via_upstream";
-  ex.upstreamServiceMs = Math.max(0, proxy.clock.monotonic() - ex.requestSentMs);
   body.begin(bodyLength(ex.method, head));
 
   let framing: Framing;

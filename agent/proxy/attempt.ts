@@ -34,7 +34,11 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     try {
       const connection = await once(proxy, ex, to, endpoint, startMs);
       if (retry === null || retries >= retry.numRetries || !ex.replayable || !retriesStatus(retry, connection.head.status)) {
-        ex.attempts.push({ endpoint: endpoint.key, outcome, durationMs: proxy.clock.monotonic() - startMs });
+        ex.attempts.push({
+          endpoint: endpoint.key,
+          outcome,
+          durationMs: ex.requestSentMs + ex.upstreamServiceMs - startMs,
+        });
         return connection;
       }
       outcome = String(connection.head.status);
@@ -124,7 +128,9 @@ async function once(
   connection.requests++;
   const before = connection.input.total;
   try {
-    await writeAll(connection.stream, ex.out!.view());
+    const request = ex.out!.view();
+    const sent = await connection.stream.write(request);
+    if (sent < request.length) await writeAll(connection.stream, request.subarray(sent));
     if (ex.body.done) {
       ex.requestSentMs = startMs;
       if (ex.timeoutMs > 0 || ex.perTryTimeoutMs > 0) startRouteTimeout(proxy, ex, connection);
@@ -133,7 +139,14 @@ async function once(
       // Not awaited: the answer may come before the body is through.
       pump(proxy, ex, connection);
     }
-    await readHead(proxy, ex, connection);
+    const { input } = connection;
+    if (!input.took(await input.next())) throw new Error("end of input");
+    const { limits } = proxy.config.proxy;
+    const next = parseResponseHead(connection.head, input.buf, input.start, input.end, limits);
+    // Nearly always the whole head comes in the first read.
+    if (next > 0 && connection.head.status >= 200) input.start = next;
+    else await readHead(proxy, ex, connection);
+    ex.upstreamServiceMs = Math.max(0, proxy.clock.monotonic() - ex.requestSentMs);
     return connection;
   } catch (error) {
     if (ex.bodyError !== null) throw ex.bodyError;

@@ -166,7 +166,7 @@ export class DownstreamConnection implements Responder, Expirable {
         if (proxy.draining) return false;
         this.deadline = proxy.deadlines.now + timeouts.idleMs;
       }
-      if (!(await input.fill()) || this.closed) return false;
+      if (!input.took(await input.next()) || this.closed) return false;
     }
   }
 
@@ -189,18 +189,11 @@ export class DownstreamConnection implements Responder, Expirable {
   }
 
   async #refuse(problem: number): Promise<void> {
-    const { status, what, source } = problemOf(problem);
     this.#begin();
     this.#body.begin(0);
     const ex = this.#exchange!;
     describeBroken(ex);
-    await refuseExchange(
-      this.#proxy,
-      ex,
-      new MeshError(STATUS_CODE[status] ?? "P101", `Cannot read the request: ${what} (${source})`, {
-        side: "downstream",
-      }),
-    );
+    await refuseExchange(this.#proxy, ex, brokenHead(problem));
     this.#exchange = null;
     await this.#linger();
   }
@@ -253,9 +246,10 @@ export class DownstreamConnection implements Responder, Expirable {
     this.#framing = framing;
   }
 
-  async data(bytes: Uint8Array, last: boolean): Promise<void> {
+  data(bytes: Uint8Array, last: boolean): Promise<void> {
     const out = this.#out!;
     const n = bytes.length;
+    if (last) this.#ended = true;
     if (this.#framing === "chunked") {
       if (n > 0) {
         out.ensure(n + CHUNK_OVERHEAD + 8);
@@ -264,28 +258,20 @@ export class DownstreamConnection implements Responder, Expirable {
         out.text("\r\n");
       }
       if (last) out.text("0\r\n\r\n");
-    } else if (out.length === 0) {
-      if (last) this.#ended = true;
-      if (n > 0) await this.#write(bytes);
-      return;
-    } else if (n <= JOIN_BYTES) {
-      out.bytes(bytes);
-    } else {
-      await this.#flush(out);
-      await this.#write(bytes);
-      if (last) this.#ended = true;
-      return;
+      return out.length > 0 ? this.#flush(out) : DONE;
     }
-    if (last) this.#ended = true;
-    if (out.length > 0) await this.#flush(out);
+    if (out.length === 0) return n > 0 ? this.#write(bytes) : DONE;
+    if (n > JOIN_BYTES) return this.#flush(out).then(() => this.#write(bytes));
+    out.bytes(bytes);
+    return this.#flush(out);
   }
 
-  async end(trailers: Uint8Array | null): Promise<void> {
-    if (this.#ended) return;
+  end(trailers: Uint8Array | null): Promise<void> {
+    if (this.#ended) return DONE;
     this.#ended = true;
     const out = this.#out!;
     if (this.#framing === "chunked") writeLastChunk(out, trailers);
-    if (out.length > 0) await this.#flush(out);
+    return out.length > 0 ? this.#flush(out) : DONE;
   }
 
   abort(): void {
@@ -299,9 +285,11 @@ export class DownstreamConnection implements Responder, Expirable {
     return { input: this.#input, stream: this.#stream };
   }
 
-  async #flush(out: ByteWriter): Promise<void> {
-    await this.#write(out.view());
+  /** `out` is marked as empty at once: nobody writes into it before the write is over. */
+  #flush(out: ByteWriter): Promise<void> {
+    const bytes = out.view();
     out.length = 0;
+    return this.#write(bytes);
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
@@ -309,7 +297,8 @@ export class DownstreamConnection implements Responder, Expirable {
     this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.bodyStallMs;
     this.sent += bytes.length;
     try {
-      await writeAll(this.#stream, bytes);
+      const n = await this.#stream.write(bytes);
+      if (n < bytes.length) await writeAll(this.#stream, bytes.subarray(n));
     } catch (error) {
       // Whoever asked for the write learns that the client is gone.
       if (this.#exchange !== null) this.#exchange.cancel();
@@ -384,9 +373,18 @@ export class DownstreamConnection implements Responder, Expirable {
 }
 
 const NOTHING = (): void => {};
+const DONE: Promise<void> = Promise.resolve();
+
+/** The error of a head that the parser refused with a number of problems.ts. */
+export function brokenHead(problem: number): MeshError {
+  const { status, what, source } = problemOf(problem);
+  return new MeshError(STATUS_CODE[status] ?? "P101", `Cannot read the request: ${what} (${source})`, {
+    side: "downstream",
+  });
+}
 
 /** A record of a request that could not be read says so instead of showing rubbish. */
-function describeBroken(ex: Exchange): void {
+export function describeBroken(ex: Exchange): void {
   ex.method = "-";
   ex.target = "-";
   const head = ex.head;

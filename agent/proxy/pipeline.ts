@@ -33,11 +33,26 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
   proxy.inFlight++;
   proxy.observer.requestStarted();
   try {
-    await stages(proxy, ex);
+    checkLoad(proxy, ex);
+    const seen = view(ex);
+    if (seen.method === "CONNECT") {
+      await connect(proxy, ex, seen);
+      return;
+    }
+    const selected = select(proxy, ex, seen);
+    if (hasShortcut(selected) && await shortcut(proxy, ex, seen, selected)) return;
+    const { destination } = selected;
+    let to = target(proxy, ex, seen, destination === null ? null : destination.cluster);
+    if (to instanceof Promise) to = await to;
+    prepare(proxy, ex, seen, destination);
+    const connection = await attempt(proxy, ex, to);
+    if (connection.head.status === 101) await upgraded(proxy, ex, connection);
+    else await answer(proxy, ex, connection, destination === null ? null : destination.responseOps);
   } catch (error) {
     await rescue(proxy, ex, error);
+  } finally {
+    finish(proxy, ex);
   }
-  finish(proxy, ex);
 }
 
 /** An exchange whose head could not even be read: straight to rescue and record. */
@@ -48,24 +63,12 @@ export async function refuseExchange(proxy: ProxyContext, ex: Exchange, error: M
   finish(proxy, ex);
 }
 
-async function stages(proxy: ProxyContext, ex: Exchange): Promise<void> {
+function checkLoad(proxy: ProxyContext, ex: Exchange): void {
   const { maxInFlight } = proxy.config.proxy.limits;
-  if (proxy.inFlight > maxInFlight) {
-    proxy.observer.count("rejected_overload_total");
-    ex.details = "overload";
-    throw new MeshError("P401", `Cannot take the request: ${maxInFlight} requests are in flight already`);
-  }
-  const seen = view(ex);
-  if (seen.method === "CONNECT") return await connect(proxy, ex, seen);
-  const selected = select(proxy, ex, seen);
-  if (hasShortcut(selected) && await shortcut(proxy, ex, seen, selected)) return;
-  const { destination } = selected;
-  let to = target(proxy, ex, seen, destination === null ? null : destination.cluster);
-  if (to instanceof Promise) to = await to;
-  prepare(proxy, ex, seen, destination);
-  const connection = await attempt(proxy, ex, to);
-  if (connection.head.status === 101) return await upgraded(proxy, ex, connection);
-  await answer(proxy, ex, connection, destination === null ? null : destination.responseOps);
+  if (proxy.inFlight <= maxInFlight) return;
+  proxy.observer.count("rejected_overload_total");
+  ex.details = "overload";
+  throw new MeshError("P401", `Cannot take the request: ${maxInFlight} requests are in flight already`);
 }
 
 function finish(proxy: ProxyContext, ex: Exchange): void {

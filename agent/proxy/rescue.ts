@@ -19,6 +19,7 @@ const PROXY_ERRORS: Partial<Record<Code, string>> = {
   P109: "http_request_error",
   P110: "http_request_error",
   P111: "http_request_error",
+  P113: "http_request_error",
   P201: "destination_not_found",
   P202: "destination_not_found",
   P203: "proxy_configuration_error",

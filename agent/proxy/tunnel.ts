@@ -91,7 +91,6 @@ export async function upgraded(proxy: ProxyContext, ex: Exchange, connection: Up
   const out = ex.out!;
   ex.status = 101;
   ex.details = "via_upstream";
-  ex.upstreamServiceMs = Math.max(0, proxy.clock.monotonic() - ex.requestSentMs);
   out.clear();
   out.text("HTTP/1.1 ");
   out.span(head.buf, head.start + 9, head.reasonEnd);
