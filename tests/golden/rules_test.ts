@@ -24,11 +24,15 @@ function filesOf(name: string): Map<string, string> {
   return new Map(names.map((file) => [`${name}/${file}`, read(`${name}/${file}`)]));
 }
 
-const cases = [...Deno.readDirSync(directory)].map((entry) => entry.name).filter((name) => !name.endsWith(".txt"));
+const cases = [...Deno.readDirSync(directory)].map((entry) => entry.name).filter((name) =>
+  !name.endsWith(".txt")
+);
 for (const name of cases.sort()) {
   Deno.test(`rules/${name} gives exactly these diagnostics`, () => {
     const { valid, diagnostics } = checkRules(filesOf(name), context);
-    const text = sortDiagnostics([...diagnostics, ...notExecuted(valid)]).map((d) => formatDiagnostic(d) + "\n").join("");
+    const text = sortDiagnostics([...diagnostics, ...notExecuted(valid)]).map((d) =>
+      formatDiagnostic(d) + "\n"
+    ).join("");
     const golden = new URL(name.replace(/\.yaml$/, "") + ".txt", directory);
     if (Deno.env.get("GOLDEN") === "write") Deno.writeTextFileSync(golden, text);
     strictEqual(text, Deno.readTextFileSync(golden));
