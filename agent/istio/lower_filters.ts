@@ -32,21 +32,19 @@ const GRPC_STATUS = [
 export function lowerFault(fault: HTTPFaultInjection | null | undefined): HTTPFault | undefined {
   if (fault === undefined || fault === null) return undefined;
   const { delay, abort } = fault;
+  const shareOf = (part: NonNullable<typeof delay | typeof abort>): FractionalPercent =>
+    lowerPercent(part.percentage) ??
+      (part.percent === undefined ? NEVER : { numerator: part.percent, denominator: "HUNDRED" });
   const fixedDelay = normalDuration(delay?.fixedDelay);
   const lowered: { -readonly [K in keyof HTTPFault]: HTTPFault[K] } = {};
-  if (fixedDelay !== undefined) {
-    lowered.delay = {
-      fixedDelay,
-      percentage: lowerPercent(delay?.percentage) ??
-        (delay?.percent === undefined ? NEVER : { numerator: delay.percent, denominator: "HUNDRED" }),
-    };
+  if (delay != null && fixedDelay !== undefined) {
+    lowered.delay = { fixedDelay, percentage: shareOf(delay) };
   }
-  const percentage = lowerPercent(abort?.percentage) ?? NEVER;
   if (abort?.httpStatus !== undefined) {
-    lowered.abort = { httpStatus: abort.httpStatus, percentage };
+    lowered.abort = { httpStatus: abort.httpStatus, percentage: shareOf(abort) };
   } else if (abort?.grpcStatus !== undefined) {
     const status = GRPC_STATUS.indexOf(abort.grpcStatus.toUpperCase());
-    if (status >= 0) lowered.abort = { grpcStatus: status, percentage };
+    if (status >= 0) lowered.abort = { grpcStatus: status, percentage: shareOf(abort) };
   }
   return lowered.delay === undefined && lowered.abort === undefined ? undefined : lowered;
 }

@@ -112,6 +112,7 @@ export interface HTTPFaultInjection {
     readonly percentage?: Percent;
   };
   readonly abort?: {
+    readonly percent?: number;
     readonly httpStatus?: number;
     readonly grpcStatus?: string;
     readonly http2Error?: string;

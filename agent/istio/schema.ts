@@ -117,7 +117,14 @@ export const MESSAGES: Readonly<Record<MessageName, Message>> = {
     exponentialDelay: "duration",
     percentage: percent,
   },
-  FaultAbort: { httpStatus: "int32", grpcStatus: "string", http2Error: "string", percentage: percent },
+  FaultAbort: {
+    // Gone from Istio's API since 1.1; rules of that time still have it.
+    percent: "int32",
+    httpStatus: "int32",
+    grpcStatus: "string",
+    http2Error: "string",
+    percentage: percent,
+  },
   HTTPMirrorPolicy: { destination, percentage: percent },
   CorsPolicy: {
     allowOrigin: strings,

@@ -116,6 +116,8 @@ export function judgeFault(fault: HTTPFaultInjection, at: At, out: Remarks): voi
   if (abort !== undefined) {
     const place = at.to("abort");
     judgePercent(abort.percentage?.value, place.to("percentage"), out, "R121");
+    const percent = abort.percent === undefined ? undefined : percentIntProblem(abort.percent);
+    if (percent !== undefined) out.refuse("R121", place.to("percent"), "percent", abort.percent, percent);
     if (abort.httpStatus !== undefined) {
       const problem = httpStatusProblem(abort.httpStatus);
       if (problem !== undefined) {
