@@ -93,7 +93,7 @@ export function createAdmin(input: AdminInput): Admin {
     try {
       view = viewOf(asked);
     } catch (error) {
-      return text(`Cannot explain "${asked.url}": ${(error as Error).message}\n`, 400);
+      return text(`${(error as Error).message}\n`, 400);
     }
     const { program, tables } = world.current;
     const explanation = explain(program, tables, view);
@@ -107,7 +107,7 @@ export function createAdmin(input: AdminInput): Admin {
     const format = url.searchParams.get("format") ?? "text";
     if (format === "text") {
       const { programText } = await import("../route/program_text.ts");
-      return text(programText(program));
+      return text(programText(program) + "\n");
     }
     if (format === "json") {
       const { programJson } = await import("../route/program_text.ts");

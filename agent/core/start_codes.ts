@@ -33,4 +33,5 @@ export const START_CODES = {
   N107: { severity: "error", hint: "Name a rules directory or a rule file." },
   N108: { severity: "error", hint: "Start the agent, or ask offline with --rules PATH." },
   N109: { severity: "error", hint: "Please report this together with the line above." },
+  N110: { severity: "error", hint: "Give the conf directory with --config DIR." },
 } as const;

@@ -1,0 +1,251 @@
+/**
+ * The agent, wired: settings -> discovery -> world -> proxy, with admin and logs beside.
+ *
+ * In: an {@link AgentConfig}. Out: a {@link RunningAgent} with its real addresses. The proxy listens before the first rules
+ * are in (503 not synced until then), so nothing waits for a slow source. Nothing here is global: several agents may run in
+ * one process.
+ *
+ * @example
+ * ```ts ignore
+ * const agent = await startAgent(config);
+ * console.log(agent.httpAddress.port, agent.world.current.revision);
+ * await agent.drain();
+ * ```
+ */
+import { createAdmin } from "./admin/admin.ts";
+import { type Diagnostic, formatDiagnostic } from "./core/diagnostics.ts";
+import type { Clock, Dialer, Log, Resolver, Rng, StreamAddress } from "./core/ports.ts";
+import { VERSION } from "./core/version.ts";
+import { pluginOf } from "./discovery/plugins.ts";
+import type { DiscoverySource, RulesDirectory, World } from "./discovery/types.ts";
+import { createWorldHolder } from "./discovery/world.ts";
+import { type AdminServer, serveAdmin } from "./net/admin_server.ts";
+import { systemClock } from "./net/clock.ts";
+import { createDialer } from "./net/dial.ts";
+import { systemResolver } from "./net/dns.ts";
+import { listenTcp } from "./net/listen.ts";
+import { listenError } from "./net/listen_error.ts";
+import { createLog } from "./net/log.ts";
+import { openReadGate, type ReadGate } from "./net/read_gate.ts";
+import { openRulesDirectory } from "./net/watch.ts";
+import { createAccessLog } from "./observe/access_log.ts";
+import { createObserver, type Gauge, type MeshObserver } from "./observe/observer.ts";
+import { type ProxyOptions, type RunningProxy, startProxy } from "./proxy/proxy.ts";
+import type { AgentConfig } from "./settings/types.ts";
+
+/** Everything has a default that meets the real world. */
+export interface AgentOptions {
+  /** Default: text on standard error at the level of the settings. */
+  readonly log?: Log;
+  /** Takes the bytes of the access log; default standard output. */
+  readonly accessLogSink?: (bytes: Uint8Array) => Promise<void>;
+  readonly clock?: Clock;
+  readonly rng?: Rng;
+  readonly dialer?: Dialer;
+  readonly resolver?: Resolver;
+  readonly openDirectory?: (path: string) => RulesDirectory;
+}
+
+export interface RunningAgent {
+  readonly config: AgentConfig;
+  readonly httpAddress: StreamAddress;
+  /** Null when the settings turn admin off. */
+  readonly adminAddress: StreamAddress | null;
+  readonly world: { readonly current: World };
+  readonly observer: MeshObserver;
+  /** Standing findings of the source of rules. */
+  problems(): readonly Diagnostic[];
+  /**
+   * Ends gently: unready at once, no new connections, `Connection: close` on answers, whatever is left is cut off at the
+   * deadline (default `drainMs` of the settings). Resolves when everything is closed.
+   */
+  drain(deadlineMs?: number): Promise<void>;
+  /** Ends at once. */
+  close(): Promise<void>;
+  /**
+   * Rereads the rules. With `next`, also compares the settings: returns the keys whose new value takes effect only after a
+   * restart, sorted.
+   */
+  reload(next?: AgentConfig): Promise<readonly string[]>;
+}
+
+/**
+ * Starts it; resolves after the first try to get rules (there may be none yet: `world.current.revision` is 0 then).
+ * Throws MeshError N101 to N103 when an address cannot be had and D106 for a source that cannot be used yet.
+ */
+export async function startAgent(config: AgentConfig, options: AgentOptions = {}): Promise<RunningAgent> {
+  const log = options.log ?? createLog({ level: config.log.level });
+  const clock = options.clock ?? systemClock;
+  const plugin = pluginOf(config.serviceDiscovery.type);
+  const world = createWorldHolder(clock);
+  const state = { accepting: false, draining: false };
+  let source: DiscoverySource | undefined;
+  let proxy: RunningProxy | undefined;
+  let adminServer: AdminServer | undefined;
+
+  const { accessLog: format } = config.proxy;
+  const accessLog = format === "off"
+    ? undefined
+    : createAccessLog({ format, sink: options.accessLogSink ?? toStandardOutput, clock });
+  const problems = () => source?.problems() ?? [];
+  const observer = createObserver({
+    accessLog,
+    gauges: () => gaugesOf(world.current, problems(), state),
+  });
+
+  let gate: ReadGate | null = null;
+  const closeAll = async (): Promise<void> => {
+    state.accepting = false;
+    proxy?.close();
+    gate?.close();
+    await Promise.all([source?.close(), adminServer?.close()]);
+    await accessLog?.close();
+  };
+
+  try {
+    const admin = createAdmin({
+      config,
+      world,
+      state,
+      expose: () => observer.expose(),
+      problems,
+      version: VERSION,
+      runtime: `deno ${Deno.version.deno}`,
+    });
+    if (config.listen.admin !== null) adminServer = serveAdmin(config.listen.admin, admin, log);
+    gate = await openReadGate();
+    proxy = await openProxy({
+      config,
+      world,
+      dialer: options.dialer ?? createDialer(gate),
+      resolver: options.resolver ?? systemResolver,
+      clock,
+      rng: options.rng ?? Math.random,
+      observer,
+      log,
+      ownAddresses: adminServer === undefined ? [] : [adminServer.address],
+    }, gate);
+    state.accepting = true;
+    log.log("info", `proxy listening on ${addressText(proxy.address)}`);
+    if (adminServer !== undefined) log.log("info", `admin listening on ${addressText(adminServer.address)}`);
+    world.onPublish((now, before) => tellPublication(log, now, before));
+    source = plugin.start({
+      config,
+      clock,
+      log,
+      openDirectory: options.openDirectory ?? ((path) => openRulesDirectory(path, log)),
+      publish: (publication) => world.publish(publication),
+    });
+    await source.ready;
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+
+  const running = proxy;
+  const rules = source;
+  return {
+    config,
+    httpAddress: running.address,
+    adminAddress: adminServer?.address ?? null,
+    world,
+    observer,
+    problems,
+    async drain(deadlineMs = config.proxy.drainMs) {
+      state.draining = true;
+      const { inFlight, downstreamConnections } = observer.totals();
+      log.log("info", "draining: not ready from now on, no new connections, answers say Connection: close", {
+        inFlight,
+        connections: downstreamConnections,
+        cutOffAfterMs: deadlineMs,
+      });
+      await running.drain(deadlineMs);
+      await closeAll();
+      log.log("info", "drained");
+    },
+    close: closeAll,
+    async reload(next) {
+      await rules.refresh();
+      return next === undefined ? [] : changedKeys(config, next);
+    },
+  };
+}
+
+/** Listens with the engine of the settings. */
+async function openProxy(
+  options: Omit<ProxyOptions, "listener">,
+  gate: ReadGate | null,
+): Promise<RunningProxy> {
+  const { config, log } = options;
+  try {
+    if (config.proxy.engine === "native") {
+      return startProxy({ ...options, listener: listenTcp(config.listen.http, gate) });
+    }
+    const [{ startServeProxy }, { serveRequests }] = await Promise.all([
+      import("./proxy/serve.ts"),
+      import("./net/serve.ts"),
+    ]);
+    return startServeProxy({ ...options, serve: serveRequests(log) });
+  } catch (error) {
+    throw listenError("http", config.listen.http, error);
+  }
+}
+
+/** Keys whose value differs. All settings are read once at start; only the rules are live. */
+function changedKeys(now: AgentConfig, next: AgentConfig): string[] {
+  const keys = new Set([...now.origins.keys(), ...next.origins.keys()]);
+  const text = (config: AgentConfig, key: string) => JSON.stringify(config.origins.get(key)?.value);
+  return [...keys].filter((key) => text(now, key) !== text(next, key)).sort();
+}
+
+/** New findings that one publication may put into the log; the rest is on /diagnostics. */
+const MAX_TOLD = 20;
+
+function tellPublication(log: Log, now: World, before: World): void {
+  log.log("info", "rules in force", { revision: now.revision, ...now.stats });
+  const known = new Set(before.diagnostics.map(formatDiagnostic));
+  let told = 0;
+  let untold = 0;
+  for (const d of now.diagnostics) {
+    const line = formatDiagnostic(d);
+    if (d.severity === "info" || known.has(line)) continue;
+    if (told === MAX_TOLD) untold++;
+    else {
+      told++;
+      log.log(d.severity === "error" ? "error" : "warn", line);
+    }
+  }
+  if (untold > 0) log.log("warn", `${untold} more findings; see /diagnostics`);
+}
+
+function gaugesOf(
+  world: World,
+  problems: readonly Diagnostic[],
+  state: { readonly accepting: boolean; readonly draining: boolean },
+): Gauge[] {
+  const severities = new Map([['severity="error"', 0], ['severity="warning"', 0], ['severity="info"', 0]]);
+  for (const { severity } of problems) {
+    const label = `severity="${severity}"`;
+    severities.set(label, (severities.get(label) ?? 0) + 1);
+  }
+  const ready = state.accepting && !state.draining && world.revision > 0;
+  return [
+    { name: "ready", help: "1 when requests are routed by rules.", value: ready ? 1 : 0 },
+    { name: "config_revision", help: "Publications of the rules so far.", value: world.revision },
+    {
+      name: "config_published_seconds",
+      help: "When the rules in force were published, Unix time.",
+      value: world.publishedMs / 1000,
+    },
+    { name: "config_diagnostics", help: "Standing findings in the rules.", value: severities },
+    { name: "config_clusters", help: "Clusters in force.", value: world.program.clusters.size },
+  ];
+}
+
+function addressText({ hostname, port }: StreamAddress): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+async function toStandardOutput(bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+}

@@ -1,0 +1,156 @@
+/** The commands and their help. Loading this loads no command. */
+import type { Flag } from "./args.ts";
+import type { CommandHelp } from "./command.ts";
+
+const JSON_FLAG: Flag = { name: "json", help: "print JSON" };
+const CONFIG: Flag = {
+  name: "config",
+  short: "c",
+  value: "DIR",
+  help: "conf directory, or a mesher.yaml in it (default: $CHASSIS_HOME/conf, then ./conf)",
+};
+const NAMESPACE: Flag = {
+  name: "namespace",
+  short: "n",
+  value: "NAME",
+  help: "namespace of the workload and of rules that name none (default: default)",
+};
+const RULES: Flag = { name: "rules", short: "r", value: "PATH", help: "rules directory or file" };
+
+export const COMMANDS: readonly CommandHelp[] = [
+  {
+    name: "run",
+    usage: "run [--config DIR]",
+    summary: "start the agent",
+    about: [
+      "Reads the conf directory, follows its rules and proxies HTTP on the listen address (127.0.0.1:30101).",
+      "SIGTERM or SIGINT drains and ends with 0, a second one ends at once. SIGHUP rereads settings and rules.",
+      "The access log goes to standard output, everything else to standard error.",
+    ],
+    flags: [
+      CONFIG,
+      { ...RULES, help: "rules directory, instead of serviceDiscovery.address" },
+      { name: "http", value: "ADDR:PORT", help: "proxy address, instead of the settings' (port 0 = any)" },
+      { name: "admin", value: "ADDR:PORT", help: "admin address, instead of the settings'" },
+      { name: "print-config", help: "print every effective value with its origin, and end" },
+      { name: "log-json", help: "write the log as JSON lines" },
+      JSON_FLAG,
+    ],
+    examples: [
+      ["mesh-agent run --config config", "with the configuration that comes along"],
+      ["http_proxy=http://127.0.0.1:30101 curl http://istioserver:8084/", "then, from an application"],
+      ["mesh-agent run --config config --print-config", "what is in effect, and why"],
+    ],
+    exits: [[0, "ended by a signal"], [1, "it failed while running"], [
+      2,
+      "wrong usage, settings or address",
+    ]],
+    load: () => import("./run.ts"),
+  },
+  {
+    name: "demo",
+    usage: "demo [--once N]",
+    summary: "the agent with three upstreams, to try it at once",
+    about: [
+      "Starts the agent with the rules in config/rules and one upstream for each loopback endpoint that they name.",
+      "Prints what to try and keeps running; edit the weights and watch the shares follow.",
+    ],
+    flags: [
+      { name: "once", value: "N", help: "send N requests, print the shares against the weights, and end" },
+      CONFIG,
+      { ...RULES, help: "rules directory, instead of the configuration's" },
+      { name: "http", value: "ADDR:PORT", help: "proxy address (default 127.0.0.1:30101)" },
+      { name: "admin", value: "ADDR:PORT", help: "admin address (default 127.0.0.1:30102)" },
+      JSON_FLAG,
+    ],
+    examples: [
+      ["mesh-agent demo", "keeps running"],
+      ["mesh-agent demo --once 10000", "measures the split and ends"],
+    ],
+    exits: [
+      [0, "ended by a signal, or every request was answered"],
+      [1, "a request failed"],
+      [2, "wrong usage, settings or address"],
+    ],
+    load: () => import("./demo.ts"),
+  },
+  {
+    name: "check",
+    usage: "check PATH...",
+    summary: "judge rule files",
+    about: [
+      "Reads rules directories and files, and prints what is wrong with them: spelling, types, Istio's own",
+      "validation, and what only shows across files (unknown hosts and subsets, routes that are never reached).",
+    ],
+    flags: [NAMESPACE, { name: "strict", help: "count warnings as errors" }, JSON_FLAG],
+    examples: [
+      ["mesh-agent check config/rules", "a directory"],
+      ["mesh-agent check --json reviews.yaml", "one file, for a program to read"],
+    ],
+    exits: [[0, "no error"], [1, "errors (with --strict also warnings)"], [
+      2,
+      "wrong usage or unreadable path",
+    ]],
+    load: () => import("./check.ts"),
+  },
+  {
+    name: "explain",
+    usage: "explain [METHOD] URL [-H NAME:VALUE]...",
+    summary: "why a request goes where it goes",
+    about: [
+      "Shows the virtual host, each route with the first condition that failed, and the destinations.",
+      "Asks a running agent (--admin, default 127.0.0.1:30102), or offline with --rules or --config.",
+    ],
+    flags: [
+      { name: "header", short: "H", value: "NAME:VALUE", many: true, help: "request header" },
+      RULES,
+      CONFIG,
+      { name: "admin", value: "ADDR:PORT", help: "admin address of a running agent" },
+      NAMESPACE,
+      JSON_FLAG,
+    ],
+    examples: [
+      ["mesh-agent explain GET http://istioserver:8084/hello --rules config/rules", "offline"],
+      ["mesh-agent explain http://reviews:9080/ -H 'end-user: jason'", "by the running agent"],
+    ],
+    exits: [[0, "explained"], [1, "the agent did not answer"], [2, "wrong usage or unreadable path"]],
+    load: () => import("./explain.ts"),
+  },
+  {
+    name: "program",
+    usage: "program PATH [--format text|json|envoy]",
+    summary: "what the rules compile to",
+    about: [
+      "Prints route tables, clusters and endpoints: as text, as JSON in the words of Envoy's API, or as a",
+      "complete Envoy bootstrap that decides the same way (envoy -c).",
+    ],
+    flags: [
+      { name: "format", short: "f", value: "FORMAT", help: "text (default), json or envoy" },
+      {
+        name: "listen",
+        value: "ADDR:PORT",
+        help: "listener of the Envoy bootstrap (default 127.0.0.1:30101)",
+      },
+      { name: "admin", value: "ADDR:PORT", help: "admin of the Envoy bootstrap (default: none)" },
+      { name: "outbound", value: "POLICY", help: "ALLOW_ANY (default) or REGISTRY_ONLY" },
+      NAMESPACE,
+      { name: "json", help: "the same as --format json" },
+    ],
+    examples: [
+      ["mesh-agent program config/rules", "to read"],
+      ["mesh-agent program config/rules --format envoy > envoy.json", "for envoy -c envoy.json"],
+    ],
+    exits: [[0, "printed"], [1, "printed, but rules with errors are left out"], [2, "wrong usage"]],
+    load: () => import("./program.ts"),
+  },
+  {
+    name: "version",
+    usage: "version",
+    summary: "print the version",
+    about: [],
+    flags: [JSON_FLAG],
+    examples: [["mesh-agent version --json", "for a program to read"]],
+    exits: [[0, "printed"], [2, "wrong usage"]],
+    load: () => import("./version.ts"),
+  },
+];

@@ -1,0 +1,47 @@
+/** `run`: the agent, until a signal ends it. */
+import { startAgent } from "../agent.ts";
+import type { Diagnostic } from "../core/diagnostics.ts";
+import { formatDiagnostic } from "../core/diagnostics.ts";
+import type { Log } from "../core/ports.ts";
+import { createLog } from "../net/log.ts";
+import type { AgentConfig } from "../settings/types.ts";
+import type { Run } from "./command.ts";
+import { untilSignal } from "./lifetime.ts";
+import { loadSettings, printConfig, settingsText } from "./load_settings.ts";
+
+export const run: Run = async (args, terminal) => {
+  if (args.words.length > 0) {
+    terminal.note(`Cannot run "${args.words[0]}": run takes flags only\n    mesh-agent run --config DIR`);
+    return 2;
+  }
+  const { config, diagnostics, files } = await loadSettings(args);
+  if (config === undefined) {
+    terminal.note(settingsText(diagnostics, terminal.paint, files));
+    return 2;
+  }
+  if (args.has("print-config")) {
+    if (diagnostics.length > 0) terminal.note(settingsText(diagnostics, terminal.paint, files));
+    terminal.print(printConfig(config, args.has("json")));
+    return 0;
+  }
+  const log = createLog({ level: config.log.level, format: args.has("log-json") ? "json" : "text" });
+  tell(log, diagnostics);
+  const agent = await startAgent(config, { log });
+  if (agent.world.current.revision === 0) {
+    log.log("warn", "no rules are in yet: requests are answered 503 (not synced) until they are");
+  }
+  return await untilSignal(agent, {
+    log,
+    async reread(): Promise<AgentConfig | undefined> {
+      const next = await loadSettings(args);
+      tell(log, next.diagnostics);
+      if (next.config === undefined) log.log("error", "the settings have errors: the old ones stay");
+      return next.config;
+    },
+  });
+};
+
+function tell(log: Log, diagnostics: readonly Diagnostic[]): void {
+  const level = { error: "error", warning: "warn", info: "info" } as const;
+  for (const d of diagnostics) log.log(level[d.severity], formatDiagnostic(d));
+}
