@@ -63,6 +63,12 @@ export function parseYaml(document: YamlDocument): { value: YamlValue } | { erro
       value: ((yaml as any).load(document.text, { schema: (yaml as any).CORE_SCHEMA }) ?? null) as YamlValue,
     };
   } catch (e) {
+    // Thousands of open brackets use up the stack of a recursive parser.
+    if (e instanceof RangeError) {
+      return {
+        error: { message: "the document is nested too deep", line: document.line, column: 1 },
+      };
+    }
     if (!(e instanceof Error) || e.name !== "YAMLException") throw e;
     const { mark, reason } = e as unknown as { mark?: { line: number; column: number }; reason: string };
     return {
@@ -101,11 +107,28 @@ export function locateYaml(
   return { line: document.line, column: 1 };
 }
 
-/** Whether the scalar at `path` is written without quotes. Slow as {@link locateYaml}. */
-export function isPlainScalar(document: YamlDocument, path: readonly PathPart[], what: Lookup = {}): boolean {
-  let node = positionsOf(document).root;
-  for (const part of path) node = childOf(node, part, what.sameKey)?.value;
-  return node?.type === "PLAIN";
+/** The words that YAML 1.1 (Kubernetes, Go) reads as booleans when they are bare, and YAML 1.2 as text. */
+const BARE_BOOLEAN = /^(?:y|n|yes|no|on|off)$/i;
+
+/** Whether a value that was read as text could be such a word: cheap, before {@link isBareBoolean} looks at the source. */
+export function looksBoolean(text: string): boolean {
+  return text.length <= 3 && BARE_BOOLEAN.test(text);
+}
+
+/** Whether the scalar at `path` is a bare y, n, yes, no, on or off. Slow as {@link locateYaml}. */
+export function isBareBoolean(document: YamlDocument, path: readonly PathPart[], what: Lookup = {}): boolean {
+  const node = nodeAt(document, path, what.sameKey);
+  return node?.type === "PLAIN" && looksBoolean(String(node.source ?? ""));
+}
+
+/** How the scalar at `path` is written (`1.0`, not 1), without quotes; undefined when there is none. Slow, too. */
+export function sourceText(
+  document: YamlDocument,
+  path: readonly PathPart[],
+  what: Lookup = {},
+): string | undefined {
+  const source = nodeAt(document, path, what.sameKey)?.source;
+  return typeof source === "string" ? source : undefined;
 }
 
 let positionYaml: typeof PositionYaml | undefined;
@@ -125,16 +148,28 @@ function positionsOf(document: YamlDocument): { root: any; positions: PositionYa
   if (known === undefined) {
     const { LineCounter, parseDocument } = loadPositionYaml();
     const positions = new LineCounter();
-    const parsed = parseDocument(document.text, {
-      lineCounter: positions,
-      logLevel: "silent",
-      strict: false,
-      uniqueKeys: false,
-    });
-    known = { root: parsed.contents, positions };
+    let root: any;
+    try {
+      root = parseDocument(document.text, {
+        lineCounter: positions,
+        logLevel: "silent",
+        strict: false,
+        uniqueKeys: false,
+      }).contents;
+    } catch (e) {
+      // Nested too deep for it: then every place is the document's start.
+      if (!(e instanceof RangeError)) throw e;
+    }
+    known = { root, positions };
     parsedDocuments.set(document, known);
   }
   return known;
+}
+
+function nodeAt(document: YamlDocument, path: readonly PathPart[], sameKey: Lookup["sameKey"]): any {
+  let node = positionsOf(document).root;
+  for (const part of path) node = childOf(node, part, sameKey)?.value;
+  return node;
 }
 
 // The `yaml` node types differ per kind; only `range`, `items` and `type` are read.

@@ -13,7 +13,7 @@
 import { type Diagnostic, diagnostic, type Origin } from "../core/diagnostics.ts";
 import { nearest } from "../core/suggest.ts";
 import {
-  isPlainScalar,
+  isBareBoolean,
   parseYaml,
   type PathPart,
   splitDocuments,
@@ -210,7 +210,7 @@ function readObject(
   for (const suspect of out.suspects) {
     const path = suspect.at.path();
     const sameKey = (given: string, wanted: string) => lowerCamel(given) === wanted;
-    if (!isPlainScalar(source.document, [...source.prefix, ...path], { sameKey })) continue;
+    if (!isBareBoolean(source.document, [...source.prefix, ...path], { sameKey })) continue;
     const field = path.findLast((part) => typeof part === "string");
     out.remarks.add(
       "Y005",

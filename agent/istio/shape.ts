@@ -6,7 +6,7 @@
  */
 import { parseDuration } from "../core/duration.ts";
 import { nearest } from "../core/suggest.ts";
-import type { YamlValue } from "../core/yaml.ts";
+import { looksBoolean, type YamlValue } from "../core/yaml.ts";
 import { type At, quote, type Remarks } from "./remark.ts";
 import { type FieldType, lowerCamel, type Message, MESSAGES, ONE_OF } from "./schema.ts";
 
@@ -18,9 +18,6 @@ const TABLES: ReadonlyMap<string, ReadonlyMap<string, FieldType>> = new Map(
     [name, fields]: [string, Message],
   ) => [name, new Map(Object.entries(fields))]),
 );
-
-/** Words that YAML 1.1 (and so Kubernetes) reads as booleans and YAML 1.2 (and so we) as text. */
-const BARE_BOOLEAN = /^(y|n|yes|no|on|off)$/i;
 
 export interface WalkResult {
   readonly remarks: Remarks;
@@ -34,7 +31,7 @@ export function walk(value: YamlValue, type: FieldType, at: At, out: WalkResult)
     switch (type) {
       case "string":
         if (typeof value === "string") {
-          if (value.length <= 3 && BARE_BOOLEAN.test(value)) out.suspects.push({ at, value });
+          if (looksBoolean(value)) out.suspects.push({ at, value });
           return value;
         }
         return mistyped(out, at, value, typeof value === "object" ? "text" : "text; put it in quotes");
