@@ -35,6 +35,7 @@ export const PROXY_CODES = {
   P110: { severity: "error", hint: "Use the transfer coding chunked alone.", status: 501, flag: "DPE" },
   P111: { severity: "error", hint: "Use the native engine for tunnels.", status: 501, flag: "" },
   P112: { severity: "error", hint: "The client closed the connection.", status: 499, flag: "DC" },
+  P113: { severity: "error", hint: "Use the native engine for bodies of GET and HEAD.", status: 501, flag: "" },
 
   P201: { severity: "error", hint: "Add a route without match as the last one, or mend the conditions.", status: 404, flag: "NR" },
   P202: { severity: "error", hint: "Use one of the ports, or add the port to the ServiceEntry.", status: 404, flag: "NR" },
