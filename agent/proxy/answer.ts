@@ -2,13 +2,7 @@
 import { MeshError } from "../core/errors.ts";
 import type { HeaderOps } from "../route/types.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
-import {
-  CONTENT_LENGTH,
-  HOP_BY_HOP,
-  type MessageHead,
-  REMOVED,
-  X_ENVOY,
-} from "../wire/http1/head.ts";
+import { CONTENT_LENGTH, HOP_BY_HOP, type MessageHead, REMOVED, X_ENVOY } from "../wire/http1/head.ts";
 import type { ProxyContext } from "./context.ts";
 import { corsFields } from "./cors.ts";
 import type { Exchange, Framing } from "./exchange.ts";
@@ -52,7 +46,7 @@ export async function answer(
 
   let fields: Field[] | null = null;
   if (ex.route !== null && ex.route.cors !== null) fields = corsFields(ex, ex.route.cors);
-  if (ops !== null) runOps(ops, head, fields ??= [], formatContext(proxy, ex, head));
+  if (ops !== null) runOps(ops, head, fields ??= [], formatContext(proxy, ex, head, fields));
   if (head.hasEnvoy) dropServiceTime(head);
 
   out.clear();
@@ -101,7 +95,9 @@ async function read(ex: Exchange, connection: UpstreamConnection): Promise<Uint8
       ex.details = late ? "response_timeout" : "stream_idle_timeout";
       throw new MeshError(
         late ? "P307" : "P309",
-        `Cannot finish the answer of ${ex.upstreamHost}: ${late ? "the route's time is over" : "it stopped sending"}`,
+        `Cannot finish the answer of ${ex.upstreamHost}: ${
+          late ? "the route's time is over" : "it stopped sending"
+        }`,
         { side: "upstream", cause: error },
       );
     }

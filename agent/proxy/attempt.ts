@@ -12,10 +12,12 @@ import type { Exchange } from "./exchange.ts";
 import { interim } from "./interim.ts";
 import { pick, type Target } from "./pick.ts";
 import { pump, startRouteTimeout } from "./pump.ts";
-import { retriesStatus, retriesFailure, waitBackoff } from "./retry.ts";
+import { retriesFailure, retriesStatus, waitBackoff } from "./retry.ts";
 import { UpstreamConnection } from "./upstream.ts";
 import { writeAll } from "./write_all.ts";
 
+/** Interim answers before a final one. */
+const MAX_INTERIMS = 64;
 const NONE_TRIED: readonly Endpoint[] = [];
 /** Methods that may be sent again without harm (RFC 9110 section 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
@@ -33,7 +35,10 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     let outcome = "ok";
     try {
       const connection = await once(proxy, ex, to, endpoint, startMs);
-      if (retry === null || retries >= retry.numRetries || !ex.replayable || !retriesStatus(retry, connection.head.status)) {
+      if (
+        retry === null || retries >= retry.numRetries || !ex.replayable ||
+        !retriesStatus(retry, connection.head.status)
+      ) {
         ex.attempts.push({
           endpoint: endpoint.key,
           outcome,
@@ -54,7 +59,10 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     ex.attempts.push({ endpoint: endpoint.key, outcome, durationMs: now - startMs });
     if (failure !== null) {
       if (ex.cancelled || failure.side === "downstream") throw failure;
-      if (failure instanceof DeadReuse && !replayed && ex.replayable && ex.body.length === 0 && IDEMPOTENT.has(ex.method)) {
+      if (
+        failure instanceof DeadReuse && !replayed && ex.replayable && ex.body.length === 0 &&
+        IDEMPOTENT.has(ex.method)
+      ) {
         replayed = true;
         proxy.observer.count("replayed_requests_total");
         proxy.log.log("info", "request sent again: the kept connection was dead", {
@@ -151,11 +159,15 @@ async function once(
   } catch (error) {
     if (ex.bodyError !== null) throw ex.bodyError;
     if (ex.cancelled) {
-      throw new MeshError("P112", "Cannot answer: the client closed the connection", { side: "downstream", cause: error });
+      throw new MeshError("P112", "Cannot answer: the client closed the connection", {
+        side: "downstream",
+        cause: error,
+      });
     }
     if (connection.cut === "timeout") throw timeout(proxy, ex);
     if (error instanceof MeshError) throw error;
-    const reason = "upstream connect error or disconnect/reset before headers. reset reason: connection termination. ";
+    const reason =
+      "upstream connect error or disconnect/reset before headers. reset reason: connection termination. ";
     const Kind = reused && connection.input.total === before ? DeadReuse : MeshError;
     throw new Kind("P305", `${reason}The upstream ${endpoint.key} closed the connection before its answer`, {
       side: "upstream",
@@ -188,10 +200,19 @@ function timeout(proxy: ProxyContext, ex: Exchange): MeshError {
   );
 }
 
-async function dial(proxy: ProxyContext, ex: Exchange, to: Target, endpoint: Endpoint): Promise<UpstreamConnection> {
-  const configured = to.addresses === null ? to.handle.connectTimeoutMs : proxy.config.proxy.timeouts.connectMs;
+async function dial(
+  proxy: ProxyContext,
+  ex: Exchange,
+  to: Target,
+  endpoint: Endpoint,
+): Promise<UpstreamConnection> {
+  const configured = to.addresses === null
+    ? to.handle.connectTimeoutMs
+    : proxy.config.proxy.timeouts.connectMs;
   // A body that is still to come does not start the route's clock.
-  if (ex.body.done && ex.timeoutMs > 0 && ex.routeDeadline === Infinity) ex.routeDeadline = ex.startMs + ex.timeoutMs;
+  if (ex.body.done && ex.timeoutMs > 0 && ex.routeDeadline === Infinity) {
+    ex.routeDeadline = ex.startMs + ex.timeoutMs;
+  }
   const left = ex.routeDeadline === Infinity ? Infinity : ex.routeDeadline - proxy.clock.monotonic();
   const perTry = ex.perTryTimeoutMs > 0 ? ex.perTryTimeoutMs : Infinity;
   const limit = Math.max(1, Math.min(configured, left, perTry));
@@ -224,6 +245,7 @@ async function readHead(proxy: ProxyContext, ex: Exchange, connection: UpstreamC
   const { limits } = proxy.config.proxy;
   /** Bytes of the unfinished head that were searched for its end. */
   let searched = 0;
+  let interims = 0;
   for (;;) {
     if (input.end > input.start) {
       let whole = true;
@@ -233,12 +255,13 @@ async function readHead(proxy: ProxyContext, ex: Exchange, connection: UpstreamC
       }
       if (whole) {
         const next = parseResponseHead(head, input.buf, input.start, input.end, limits);
-        if (next < 0) throw notHttp(ex, next);
+        if (next < 0) throw notHttp(ex, `${problemOf(next).what} (${problemOf(next).source})`);
         if (next > 0) {
           input.start = next;
           searched = 0;
           if (head.status >= 200 || head.status === 101 && ex.upgrading) return;
-          if (head.status === 101) throw notHttp(ex, 0);
+          if (head.status === 101) throw notHttp(ex, "it switches protocols unasked");
+          if (++interims > MAX_INTERIMS) throw notHttp(ex, "it sends interim answers without end");
           await interim(proxy, ex, head);
           continue;
         }
@@ -249,11 +272,10 @@ async function readHead(proxy: ProxyContext, ex: Exchange, connection: UpstreamC
   }
 }
 
-function notHttp(ex: Exchange, problem: number): MeshError {
+function notHttp(ex: Exchange, why: string): MeshError {
   ex.details = "upstream_reset_before_response_started{protocol_error}";
-  const { what, source } = problemOf(problem);
   const reason = "upstream connect error or disconnect/reset before headers. reset reason: protocol error. ";
-  return new MeshError("P306", `${reason}Cannot read the answer of ${ex.upstreamHost}: ${what} (${source})`, {
+  return new MeshError("P306", `${reason}Cannot read the answer of ${ex.upstreamHost}: ${why}`, {
     side: "upstream",
     retry: "reset",
   });

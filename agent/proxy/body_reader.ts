@@ -112,13 +112,21 @@ export class BodyReader implements RequestBody {
 
   #cut(cause: unknown): MeshError {
     return this.side === "downstream"
-      ? new MeshError("P112", "Cannot read the request body: the client closed the connection before its end", {
-        side: "downstream",
-        cause,
-      })
-      : new MeshError("P305", "Cannot read the response body: the upstream closed the connection before its end", {
-        side: "upstream",
-        cause,
-      });
+      ? new MeshError(
+        "P112",
+        "Cannot read the request body: the client closed the connection before its end",
+        {
+          side: "downstream",
+          cause,
+        },
+      )
+      : new MeshError(
+        "P305",
+        "Cannot read the response body: the upstream closed the connection before its end",
+        {
+          side: "upstream",
+          cause,
+        },
+      );
   }
 }

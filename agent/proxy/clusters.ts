@@ -67,7 +67,9 @@ export class ClusterHandle {
     this.direct = cluster.type === "ORIGINAL_DST";
     if (samePolicy && sameEndpoints) return;
     this.#answers = [];
-    if (!this.isDns) this.#rebuild(this.#usable().map((e) => [e.address, e.port, e.loadBalancingWeight ?? 1]));
+    if (!this.isDns) {
+      this.#rebuild(this.#usable().map((e) => [e.address, e.port, e.loadBalancingWeight ?? 1]));
+    }
   }
 
   /** DNS clusters: waits for the first answers; later ones are taken up as they come. */
@@ -203,7 +205,8 @@ export class Clusters {
   get(world: World, name: string): ClusterHandle | undefined {
     if (world !== this.#world) this.#sweep(world);
     const known = this.#handles.get(name);
-    const cluster = world.program.clusters.get(name) ?? (name === PASSTHROUGH_CLUSTER ? PASSTHROUGH : undefined);
+    const cluster = world.program.clusters.get(name) ??
+      (name === PASSTHROUGH_CLUSTER ? PASSTHROUGH : undefined);
     if (cluster === undefined || name === BLACKHOLE_CLUSTER) return undefined;
     const handle = known ?? new ClusterHandle(cluster, this.names, this.rng);
     if (known === undefined) this.#handles.set(name, handle);

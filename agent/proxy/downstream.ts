@@ -107,7 +107,9 @@ export class DownstreamConnection implements Responder, Expirable {
       }
     } catch (error) {
       // Reads and writes of a connection that went away; everything else was rescued.
-      if (error instanceof TypeError) proxy.log.log("error", "connection loop failed", { error: error.stack });
+      if (error instanceof TypeError) {
+        proxy.log.log("error", "connection loop failed", { error: error.stack });
+      }
     } finally {
       this.#exchange = null;
       this.close();
@@ -319,14 +321,16 @@ export class DownstreamConnection implements Responder, Expirable {
         }
         return;
       case HEAD:
-        this.#timeOut("P106", `Cannot read the request: its head did not arrive within ${
-          this.#proxy.config.proxy.timeouts.headMs
-        } ms`);
+        this.#timeOut(
+          "P106",
+          `Cannot read the request: its head did not arrive within ${this.#proxy.config.proxy.timeouts.headMs} ms`,
+        );
         return;
       case BODY:
-        this.#timeOut("P107", `Cannot read the request body: nothing came for ${
-          this.#proxy.config.proxy.timeouts.bodyStallMs
-        } ms`);
+        this.#timeOut(
+          "P107",
+          `Cannot read the request body: nothing came for ${this.#proxy.config.proxy.timeouts.bodyStallMs} ms`,
+        );
         return;
       case WRITING:
         this.#exchange?.addFlag("SI");
@@ -346,7 +350,8 @@ export class DownstreamConnection implements Responder, Expirable {
       if (!this.begun) {
         // The exchange itself ends with this error: its body cannot be read any further.
         const { status, flag } = error;
-        const text = `HTTP/1.1 ${status} Request Timeout\r\ncontent-type: text/plain\r\nConnection: close\r\n\r\n${message}\n`;
+        const text =
+          `HTTP/1.1 ${status} Request Timeout\r\ncontent-type: text/plain\r\nConnection: close\r\n\r\n${message}\n`;
         running.status = status;
         running.addFlag(flag);
         this.begun = true;
@@ -389,7 +394,11 @@ export function describeBroken(ex: Exchange): void {
   ex.target = "-";
   const head = ex.head;
   head.count = 0;
-  head.hostIndex = head.userAgentIndex = head.requestIdIndex = head.contentTypeIndex = -1;
+  head.hostIndex =
+    head.userAgentIndex =
+    head.requestIdIndex =
+    head.contentTypeIndex =
+      -1;
   head.forwardedForIndex = -1;
   head.expectContinue = false;
 }

@@ -19,13 +19,14 @@
  * ```
  */
 import type { StreamAddress } from "../core/ports.ts";
-import type { CompiledRoute, CompiledVirtualHost } from "../route/types.ts";
+import type { CompiledRoute, CompiledVirtualHost, HeaderOps } from "../route/types.ts";
 import type { AttemptRecord } from "../observe/types.ts";
 import type { World } from "../discovery/types.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import type { MessageHead } from "../wire/http1/head.ts";
 import type { RequestBody, Responder } from "./engine.ts";
 import type { UpstreamConnection } from "./upstream.ts";
+import type { Field } from "./fields.ts";
 import type { RequestHeadView } from "./request_view.ts";
 
 export { type Framing, NO_BODY, type RequestBody, type Responder } from "./engine.ts";
@@ -69,6 +70,12 @@ export class Exchange {
   upgrading = false;
   timeoutMs = 0;
   perTryTimeoutMs = 0;
+  /** Path and host as the upstream gets them, and the header lines that rules added: what `%REQ(x)%` reads from then on. */
+  sentPath = "";
+  sentHost = "";
+  requestFields: Field[] | null = null;
+  /** Response operations of the chosen destination, which answers of the agent's own get as well. */
+  responseOps: HeaderOps | null = null;
   requestId = "";
   forwardedFor = "";
   // ---- record

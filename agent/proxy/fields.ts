@@ -14,7 +14,12 @@ export interface Field {
 const FIXED: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "connection"]);
 
 /** Runs header operations over the lines of `head` (removed ones are marked) and the fields added so far. */
-export function runOps(ops: HeaderOps, head: MessageHead | null, fields: Field[], context: FormatContext): void {
+export function runOps(
+  ops: HeaderOps,
+  head: MessageHead | null,
+  fields: Field[],
+  context: FormatContext,
+): void {
   const remove = (name: string): void => {
     if (FIXED.has(name)) return;
     head?.mark(name, REMOVED);

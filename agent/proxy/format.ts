@@ -1,10 +1,17 @@
 /** What the `%COMMAND%` operators of header rules say about an exchange. */
 import type { FormatContext } from "../route/headers.ts";
-import type { MessageHead } from "../wire/http1/head.ts";
+import { type MessageHead, REMOVED } from "../wire/http1/head.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Field } from "./fields.ts";
 
-export function formatContext(proxy: ProxyContext, ex: Exchange, response: MessageHead | null): FormatContext {
+/** Reads headers as they stand at that moment: rewritten, without what rules removed, with what they added (as Envoy). */
+export function formatContext(
+  proxy: ProxyContext,
+  ex: Exchange,
+  response: MessageHead | null,
+  responseFields: readonly Field[] = [],
+): FormatContext {
   const view = ex.view;
   return {
     request(name) {
@@ -12,24 +19,41 @@ export function formatContext(proxy: ProxyContext, ex: Exchange, response: Messa
         case ":method":
           return ex.method;
         case ":authority":
-          return ex.authority;
+          return ex.sentHost === "" ? ex.authority : ex.sentHost;
         case ":scheme":
           return view?.scheme;
-        case ":path":
-          return view === null ? undefined : view.query === undefined ? view.path : `${view.path}?${view.query}`;
+        case ":path": {
+          if (view === null) return undefined;
+          const path = ex.sentPath === "" ? view.path : ex.sentPath;
+          return view.query === undefined ? path : `${path}?${view.query}`;
+        }
         case "x-request-id":
           return ex.requestId;
         case "x-forwarded-for":
           return ex.forwardedFor;
         case "x-forwarded-proto":
           return ex.head.value(name) ?? view?.scheme;
+        case "host":
+          return ex.sentHost === "" ? ex.authority : ex.sentHost;
         default:
-          return view?.header(name);
+          return firstValue(ex.head, ex.requestFields, name);
       }
     },
-    response: (name) => name === ":status" ? String(ex.status) : response?.value(name),
+    response: (name) => name === ":status" ? String(ex.status) : firstValue(response, responseFields, name),
     command: (name, argument) => command(proxy, ex, name, argument),
   };
+}
+
+/** The first line of that name which no rule removed, else the first that one added. */
+function firstValue(
+  head: MessageHead | null,
+  fields: readonly Field[] | null,
+  name: string,
+): string | undefined {
+  for (let i = 0; head !== null && i < head.count; i++) {
+    if (head.kinds[i] !== REMOVED && head.nameAt(i).toLowerCase() === name) return head.valueAt(i);
+  }
+  return fields?.find((f) => f.name === name)?.value;
 }
 
 function command(proxy: ProxyContext, ex: Exchange, name: string, argument: string): string | undefined {
@@ -52,7 +76,8 @@ function command(proxy: ProxyContext, ex: Exchange, name: string, argument: stri
     case "PROTOCOL":
       return `HTTP/1.${ex.head.minor}`;
     case "RESPONSE_CODE":
-      return ex.status === 0 ? undefined : String(ex.status);
+      // Envoy counts an answer of its own as 0 while its headers are made.
+      return String(ex.upstream === null ? 0 : ex.status);
     case "RESPONSE_CODE_DETAILS":
       return ex.details === "" ? undefined : ex.details;
     case "RESPONSE_FLAGS":
@@ -60,7 +85,9 @@ function command(proxy: ProxyContext, ex: Exchange, name: string, argument: stri
     case "ROUTE_NAME":
       return ex.route?.name;
     case "START_TIME":
-      return argument === "" ? new Date(proxy.clock.now()).toISOString() : strftime(argument, proxy.clock.now());
+      return argument === ""
+        ? new Date(proxy.clock.now()).toISOString()
+        : strftime(argument, proxy.clock.now());
     case "STREAM_ID":
       return ex.requestId;
     case "UPSTREAM_CLUSTER":
@@ -102,7 +129,10 @@ function strftime(format: string, ms: number): string {
     "%": "%",
   };
   return format
-    .replace(/%([1-9])f/g, (_, n) => String(Math.floor(ms % 1000)).padStart(3, "0").padEnd(9, "0").slice(0, Number(n)))
+    .replace(
+      /%([1-9])f/g,
+      (_, n) => String(Math.floor(ms % 1000)).padStart(3, "0").padEnd(9, "0").slice(0, Number(n)),
+    )
     .replace(/%3f/g, iso.slice(20, 23))
     .replace(/%([YmdHMSsFTzZ%])/g, (_, c) => parts[c] as string);
 }

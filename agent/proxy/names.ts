@@ -51,7 +51,9 @@ export class Names {
       entry.lookup = null;
       entry.refreshAt = this.clock.monotonic() + RETRY_MS;
       if (entry.addresses === null) this.#entries.delete(hostname);
-      throw new MeshError("P207", `Cannot resolve "${hostname}": the resolver knows no address of it`, { cause });
+      throw new MeshError("P207", `Cannot resolve "${hostname}": the resolver knows no address of it`, {
+        cause,
+      });
     });
     entry.lookup = lookup;
     return lookup;

@@ -14,7 +14,10 @@ export function clusterOf(proxy: ProxyContext, ex: Exchange, name: string): Clus
   const handle = proxy.clusters.get(ex.world!, name);
   if (handle === undefined) {
     ex.details = "cluster_not_found";
-    throw new MeshError("P301", `Cannot route to cluster "${name}": the rules declare no such service, port or subset`);
+    throw new MeshError(
+      "P301",
+      `Cannot route to cluster "${name}": the rules declare no such service, port or subset`,
+    );
   }
   return handle;
 }

@@ -40,8 +40,9 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
       return;
     }
     const selected = select(proxy, ex, seen);
-    if (hasShortcut(selected) && await shortcut(proxy, ex, seen, selected)) return;
     const { destination } = selected;
+    if (destination !== null) ex.responseOps = destination.responseOps;
+    if (hasShortcut(selected) && await shortcut(proxy, ex, seen, selected)) return;
     let to = target(proxy, ex, seen, destination === null ? null : destination.cluster);
     if (to instanceof Promise) to = await to;
     prepare(proxy, ex, seen, destination);

@@ -51,7 +51,7 @@ export function prepare(
   let fields: Field[] | null = null;
   if (ops !== null) {
     // Formatted before the rewrite, over the headers as the upstream would get them without the operations.
-    fields = forwardedFields(ex, view);
+    fields = ex.requestFields = forwardedFields(ex, view);
     runOps(ops, head, fields, formatContext(proxy, ex, null));
   }
 
@@ -66,6 +66,8 @@ export function prepare(
   out.text(" HTTP/1.1\r\n");
 
   const host = hostRewrite ?? view.authority;
+  ex.sentPath = rewritten;
+  ex.sentHost = host;
   let skip = -1;
   if (head.hostIndex < 0 || head.valueAt(head.hostIndex) !== host) {
     skip = head.hostIndex;
@@ -77,7 +79,9 @@ export function prepare(
   if (rewritten !== view.path) {
     out.line("x-envoy-original-path", view.query === undefined ? view.path : `${view.path}?${view.query}`);
   }
-  if (hostRewrite !== null && hostRewrite !== view.authority) out.line("x-envoy-original-host", view.authority);
+  if (hostRewrite !== null && hostRewrite !== view.authority) {
+    out.line("x-envoy-original-host", view.authority);
+  }
   if (ex.timeoutMs > 0) {
     const perTry = ex.perTryTimeoutMs;
     out.line("x-envoy-expected-rq-timeout-ms", String(Math.round(perTry > 0 ? perTry : ex.timeoutMs)));
@@ -144,7 +148,9 @@ function forwardedFields(ex: Exchange, view: RequestHeadView): Field[] {
   if (!head.hasForwardedProto) {
     fields.push({ name: "x-forwarded-proto", key: "x-forwarded-proto", value: view.scheme });
   }
-  if (head.requestIdIndex < 0) fields.push({ name: "x-request-id", key: "x-request-id", value: ex.requestId });
+  if (head.requestIdIndex < 0) {
+    fields.push({ name: "x-request-id", key: "x-request-id", value: ex.requestId });
+  }
   return fields;
 }
 
@@ -169,4 +175,3 @@ function dropControlHeaders(ex: Exchange): void {
     if (CONTROL_HEADERS.includes(head.nameAt(i).toLowerCase())) head.kinds[i] = REMOVED;
   }
 }
-

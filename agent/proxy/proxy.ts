@@ -11,7 +11,16 @@
  * await proxy.drain(30_000); // finish what runs, then close
  * ```
  */
-import type { AcceptedStream, Clock, Dialer, Listener, Log, Resolver, Rng, StreamAddress } from "../core/ports.ts";
+import type {
+  AcceptedStream,
+  Clock,
+  Dialer,
+  Listener,
+  Log,
+  Resolver,
+  Rng,
+  StreamAddress,
+} from "../core/ports.ts";
 import type { World } from "../discovery/types.ts";
 import type { Observer } from "../observe/types.ts";
 import type { AgentConfig, ListenAddress } from "../settings/types.ts";

@@ -3,7 +3,9 @@ import type { Code } from "../core/codes.ts";
 import { MeshError } from "../core/errors.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Field } from "./fields.ts";
+import { corsFields } from "./cors.ts";
+import { type Field, runOps } from "./fields.ts";
+import { formatContext } from "./format.ts";
 import { reply } from "./reply.ts";
 
 /** Error types of RFC 9209, section 2.3. */
@@ -71,7 +73,10 @@ export function isGrpc(ex: Exchange): boolean {
 
 /** Percent-encoding of the grpc-message header. */
 function grpcMessage(text: string): string {
-  return text.replace(/[^\x20-\x24\x26-\x7e]/g, (c) => "%" + c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0"));
+  return text.replace(
+    /[^\x20-\x24\x26-\x7e]/g,
+    (c) => "%" + c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0"),
+  );
 }
 
 export function grpcFields(status: number, message: string): Field[] {
@@ -122,10 +127,17 @@ function errorReply(proxy: ProxyContext, ex: Exchange, error: MeshError): Promis
     value: `mesh-agent; error=${kind ?? "proxy_internal_error"}; details="[${error.code}] ${details}"`,
   };
   const fields = [proxyStatus];
-  if (error.code === "P401") fields.push({ name: "x-envoy-overloaded", key: "x-envoy-overloaded", value: "true" });
-  if (isGrpc(ex)) {
-    return reply(proxy, ex, 200, [...grpcFields(grpcStatusOf(error.status), error.message), ...fields], "");
+  if (error.code === "P401") {
+    fields.push({ name: "x-envoy-overloaded", key: "x-envoy-overloaded", value: "true" });
   }
+  const grpc = isGrpc(ex);
+  if (grpc) fields.unshift(...grpcFields(grpcStatusOf(error.status), error.message));
+  // Envoy lets a route's response operations run on its own answers too; its CORS filter comes behind the fault filter.
+  if (error.code !== "P402" && ex.route !== null && ex.route.cors !== null) {
+    fields.push(...corsFields(ex, ex.route.cors) ?? []);
+  }
+  if (ex.responseOps !== null) runOps(ex.responseOps, null, fields, formatContext(proxy, ex, null, fields));
+  if (grpc) return reply(proxy, ex, 200, fields, "");
   return reply(proxy, ex, error.status, fields, sentence);
 }
 

@@ -20,7 +20,12 @@ export function retriesFailure(retry: CompiledRetry, failure: RetryClass): boole
 }
 
 /** Full jitter in [0, min(max, base * 2^(n-1))). Rejects when the client goes away or the route's time is over. */
-export function waitBackoff(proxy: ProxyContext, ex: Exchange, retry: CompiledRetry, n: number): Promise<void> {
+export function waitBackoff(
+  proxy: ProxyContext,
+  ex: Exchange,
+  retry: CompiledRetry,
+  n: number,
+): Promise<void> {
   const ms = proxy.rng() * Math.min(retry.maxIntervalMs, retry.baseIntervalMs * 2 ** (n - 1));
   const left = ex.routeDeadline - proxy.clock.monotonic();
   return wait(proxy, ex, Math.min(ms, left)).then(() => {
@@ -43,7 +48,9 @@ export function wait(proxy: ProxyContext, ex: Exchange, ms: number): Promise<voi
     });
     ex.onCancel = () => {
       stop();
-      reject(new MeshError("P112", "Cannot answer: the client closed the connection", { side: "downstream" }));
+      reject(
+        new MeshError("P112", "Cannot answer: the client closed the connection", { side: "downstream" }),
+      );
     };
   });
 }

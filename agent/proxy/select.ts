@@ -26,7 +26,9 @@ export function checkLoop(proxy: ProxyContext, ex: Exchange, host: string, port:
   if (!proxy.own.has(host, port)) return;
   throw new MeshError(
     "P205",
-    `Cannot forward to "${printable(ex.authority)}": that is a listener of this agent; wanted is another host`,
+    `Cannot forward to "${
+      printable(ex.authority)
+    }": that is a listener of this agent; wanted is another host`,
   );
 }
 
@@ -49,7 +51,9 @@ export function select(proxy: ProxyContext, ex: Exchange, view: RequestHeadView)
       ex.details = "route_not_found";
       throw new MeshError(
         "P201",
-        `Cannot route ${view.method} "${printable(view.path)}" of host "${view.host}": no route of virtual host ` +
+        `Cannot route ${view.method} "${
+          printable(view.path)
+        }" of host "${view.host}": no route of virtual host ` +
           `"${decision.virtualHost.source.name}" matches`,
       );
     case "unknownPort":

@@ -10,14 +10,15 @@ import { formatContext } from "./format.ts";
 import { newRequestId } from "./ids.ts";
 import type { RequestHeadView } from "./request_view.ts";
 import { reply } from "./reply.ts";
-import { grpcFields } from "./rescue.ts";
+import { grpcFields, isGrpc } from "./rescue.ts";
 import { wait } from "./retry.ts";
 import type { Selected } from "./select.ts";
 
 /** Most requests have nothing to do here and should not pay for a promise. */
 export function hasShortcut(selected: Selected): boolean {
   const decision = selected.decision;
-  return decision !== null && (decision.kind !== "route" || decision.route.fault !== null || decision.route.cors !== null);
+  return decision !== null &&
+    (decision.kind !== "route" || decision.route.fault !== null || decision.route.cors !== null);
 }
 
 export async function shortcut(
@@ -30,8 +31,15 @@ export async function shortcut(
   const { route } = decision;
   if (decision.kind === "redirect") {
     const { status, location } = route.redirect(view);
+    ex.sentPath = route.rewritePath(view.path);
     ex.details = "direct_response";
-    await local(proxy, ex, status, [{ name: "location", key: "location", value: latin1OfUtf8(location) }], "");
+    await local(
+      proxy,
+      ex,
+      status,
+      [{ name: "location", key: "location", value: latin1OfUtf8(location) }],
+      "",
+    );
     return true;
   }
   if (decision.kind === "directResponse") {
@@ -49,7 +57,13 @@ export async function shortcut(
       ex.details = "fault_filter_abort";
       if (fault.grpcStatus >= 0) {
         ex.addFlag("FI");
-        await reply(proxy, ex, 200, grpcFields(fault.grpcStatus, "fault filter abort"), "");
+        const text = "fault filter abort";
+        const grpc = isGrpc(ex);
+        const fields = grpc ? grpcFields(fault.grpcStatus, text) : [];
+        if (ex.responseOps !== null) {
+          runOps(ex.responseOps, null, fields, formatContext(proxy, ex, null, fields));
+        }
+        await reply(proxy, ex, 200, fields, grpc ? "" : text);
         return true;
       }
       throw new MeshError("P402", "fault filter abort", { status: fault.httpStatus });
@@ -73,6 +87,6 @@ function local(
   const ops: HeaderOps | null = ex.route === null ? null : ex.route.responseOps;
   if (ex.requestId === "") ex.requestId = ex.head.value("x-request-id") ?? newRequestId(proxy.rng);
   if (body.length > 0) fields.push({ name: "content-type", key: "content-type", value: "text/plain" });
-  if (ops !== null) runOps(ops, null, fields, formatContext(proxy, ex, null));
+  if (ops !== null) runOps(ops, null, fields, formatContext(proxy, ex, null, fields));
   return reply(proxy, ex, status, fields, body);
 }

@@ -38,9 +38,13 @@ export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHe
       durationMs: proxy.clock.monotonic() - startMs,
     });
     const late = cause instanceof MeshError && cause.code === "P304";
-    throw new MeshError(late ? "P304" : "P303", `Cannot open a tunnel to ${endpoint.key}: it ${
-      late ? `did not accept a connection within ${limit} ms` : "refused the connection"
-    }`, { side: "upstream", cause });
+    throw new MeshError(
+      late ? "P304" : "P303",
+      `Cannot open a tunnel to ${endpoint.key}: it ${
+        late ? `did not accept a connection within ${limit} ms` : "refused the connection"
+      }`,
+      { side: "upstream", cause },
+    );
   }
   ex.attempts.push({ endpoint: endpoint.key, outcome: "ok", durationMs: proxy.clock.monotonic() - startMs });
   const connection = new UpstreamConnection(proxy, endpoint, stream);
@@ -86,7 +90,11 @@ function connectCluster(proxy: ProxyContext, ex: Exchange, view: RequestHeadView
 }
 
 /** 101 from the upstream: the rest of both connections is not ours to read. */
-export async function upgraded(proxy: ProxyContext, ex: Exchange, connection: UpstreamConnection): Promise<void> {
+export async function upgraded(
+  proxy: ProxyContext,
+  ex: Exchange,
+  connection: UpstreamConnection,
+): Promise<void> {
   const { head } = connection;
   const out = ex.out!;
   ex.status = 101;
@@ -106,7 +114,9 @@ export async function upgraded(proxy: ProxyContext, ex: Exchange, connection: Up
 
 async function splice(proxy: ProxyContext, ex: Exchange, connection: UpstreamConnection): Promise<void> {
   const client = ex.responder.takeOver();
-  if (client === null) throw new MeshError("P111", "Cannot tunnel: the engine does not give up its connection");
+  if (client === null) {
+    throw new MeshError("P111", "Cannot tunnel: the engine does not give up its connection");
+  }
   connection.deadline = Infinity;
   connection.routeDeadline = Infinity;
   const { tunnelIdleMs } = proxy.config.proxy.timeouts;

@@ -47,7 +47,11 @@ export class UpstreamConnection implements Expirable {
     if (this.idle) this.close();
   };
 
-  constructor(proxy: UpstreamSurroundings, readonly endpoint: EndpointHandle<UpstreamConnection>, readonly stream: AcceptedStream) {
+  constructor(
+    proxy: UpstreamSurroundings,
+    readonly endpoint: EndpointHandle<UpstreamConnection>,
+    readonly stream: AcceptedStream,
+  ) {
     this.#proxy = proxy;
     this.input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
     this.head = new MessageHead(proxy.config.proxy.limits.maxHeaderCount);
@@ -63,7 +67,6 @@ export class UpstreamConnection implements Expirable {
     endpoint.connections++;
   }
 
-
   expire(): void {
     this.cut = this.idle ? "swept" : "timeout";
     this.close();
@@ -77,7 +80,9 @@ export class UpstreamConnection implements Expirable {
     const { maxIdlePerEndpoint } = proxy.config.proxy.limits;
     const pool = this.endpoint.idle;
     // Bytes that nobody asked for belong to no request: never reuse.
-    if (this.input.available > 0 || pool.length >= maxIdlePerEndpoint || this.endpoint.gone || proxy.draining) {
+    if (
+      this.input.available > 0 || pool.length >= maxIdlePerEndpoint || this.endpoint.gone || proxy.draining
+    ) {
       this.close();
       return;
     }

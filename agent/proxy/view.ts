@@ -22,7 +22,10 @@ function placeOf(authority: string, what: string): Place {
   }
   const place = splitAuthority(authority, "http");
   if (place === undefined || place.host === "") {
-    throw new MeshError("P102", `Cannot read the ${what} "${printable(authority)}": it is not host or host:port`);
+    throw new MeshError(
+      "P102",
+      `Cannot read the ${what} "${printable(authority)}": it is not host or host:port`,
+    );
   }
   if (places.size >= MAX_PLACES) places.clear();
   places.set(authority, place);
@@ -40,7 +43,10 @@ export function view(ex: Exchange): RequestHeadView {
   const method = ex.method = head.slice(head.start, head.methodEnd);
   const target = ex.target = head.slice(head.targetStart, head.targetEnd);
   if (head.hostCount > 1) {
-    throw new MeshError("P102", `Cannot choose a host: the request has ${head.hostCount} Host headers; wanted is one`);
+    throw new MeshError(
+      "P102",
+      `Cannot choose a host: the request has ${head.hostCount} Host headers; wanted is one`,
+    );
   }
   if (head.hostCount === 0 && head.minor === 1) {
     throw new MeshError("P102", "Cannot choose a host: the HTTP/1.1 request has no Host header");
@@ -57,7 +63,10 @@ export function view(ex: Exchange): RequestHeadView {
     if (absolute !== null) {
       const scheme = absolute[1]!.toLowerCase();
       if (scheme === "https") {
-        throw new MeshError("P109", `Cannot fetch "${printable(target)}": the agent does not open TLS for a client`);
+        throw new MeshError(
+          "P109",
+          `Cannot fetch "${printable(target)}": the agent does not open TLS for a client`,
+        );
       }
       if (scheme !== "http") {
         throw new MeshError("P101", `Cannot fetch "${printable(target)}": the scheme is not http`);
@@ -72,7 +81,10 @@ export function view(ex: Exchange): RequestHeadView {
         pathStart = -1;
       }
     } else if (target !== "*" || method !== "OPTIONS") {
-      throw new MeshError("P101", `Cannot read the target "${printable(target)}": it is neither a path nor a URL`);
+      throw new MeshError(
+        "P101",
+        `Cannot read the target "${printable(target)}": it is neither a path nor a URL`,
+      );
     }
   }
   if (authority === "") {
@@ -106,7 +118,10 @@ function connectView(ex: Exchange, target: string): RequestHeadView {
   ex.authority = target;
   const { host, port } = placeOf(target, "CONNECT target");
   if (!/:\d+$/.test(target)) {
-    throw new MeshError("P102", `Cannot connect to "${printable(target)}": the port is missing; wanted is host:port`);
+    throw new MeshError(
+      "P102",
+      `Cannot connect to "${printable(target)}": the port is missing; wanted is host:port`,
+    );
   }
   return new RequestHeadView(ex.head, "CONNECT", "https", target, host, port, "", undefined, -1);
 }

@@ -21,7 +21,11 @@ import { roundRobin } from "./round_robin.ts";
 export type { Balancer, Candidate } from "./candidate.ts";
 
 /** Policies without an own implementation yet (hash rings) pick at random, as Envoy does when a request has no hash. */
-export function createBalancer<T extends Candidate>(policy: LbPolicy, candidates: readonly T[], rng: Rng): Balancer<T> {
+export function createBalancer<T extends Candidate>(
+  policy: LbPolicy,
+  candidates: readonly T[],
+  rng: Rng,
+): Balancer<T> {
   switch (policy) {
     case "ROUND_ROBIN":
       return roundRobin(candidates, rng);

@@ -37,6 +37,8 @@ export class ChunkedDecoder {
   #remaining = 0;
   #digits = 0;
   #extensionBytes = 0;
+  #quoted = false;
+  #escaped = false;
   #tail: Uint8Array = new Uint8Array(0);
   #tailLength = 0;
   #trailers: Uint8Array | null = null;
@@ -55,6 +57,7 @@ export class ChunkedDecoder {
     this.#remaining = 0;
     this.#digits = 0;
     this.#extensionBytes = 0;
+    this.#quoted = this.#escaped = false;
     this.#tailLength = 0;
     this.#trailers = null;
     this.dataStart = this.dataEnd = 0;
@@ -89,6 +92,10 @@ export class ChunkedDecoder {
           break;
         }
         case EXTENSION:
+          if (byte === 34 && !this.#escaped) this.#quoted = !this.#quoted;
+          this.#escaped = this.#quoted && byte === 92 && !this.#escaped;
+          // A line that ends inside quotes would end elsewhere for a reader that honours them.
+          if (byte === 13 && this.#quoted) return problem.BAD_CHUNK_EXTENSION;
           if (byte === 13) this.#state = SIZE_LF;
           else if (byte === 10) return problem.BARE_LF;
           else if (FIELD_VALUE[byte] !== 1 || ++this.#extensionBytes > MAX_EXTENSION_BYTES) {

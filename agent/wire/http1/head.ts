@@ -294,7 +294,8 @@ function parseVersion(head: MessageHead, buf: Uint8Array, pos: number, end: numb
     return 0;
   }
   if (
-    buf[pos] !== 72 || buf[pos + 1] !== 84 || buf[pos + 2] !== 84 || buf[pos + 3] !== 80 || buf[pos + 4] !== 47 ||
+    buf[pos] !== 72 || buf[pos + 1] !== 84 || buf[pos + 2] !== 84 || buf[pos + 3] !== 80 ||
+    buf[pos + 4] !== 47 ||
     buf[pos + 6] !== 46
   ) return problem.BAD_VERSION;
   const major = buf[pos + 5]! - 48;
@@ -401,7 +402,14 @@ function kindOf(buf: Uint8Array, start: number, end: number): number {
 }
 
 /** Takes in what a known header says. 1 when Connection names further headers. */
-function note(head: MessageHead, buf: Uint8Array, index: number, kind: number, start: number, end: number): number {
+function note(
+  head: MessageHead,
+  buf: Uint8Array,
+  index: number,
+  kind: number,
+  start: number,
+  end: number,
+): number {
   switch (kind) {
     case HOST:
       head.hostIndex = index;
@@ -494,8 +502,12 @@ function nominate(head: MessageHead, buf: Uint8Array): void {
       if (name === "" || name === "close" || name === "keep-alive" || name === "upgrade") continue;
       for (let j = 0; j < head.count; j++) {
         const kind = head.kinds[j]!;
-        if (kind === HOST || kind === CONTENT_LENGTH || kind === TRANSFER_ENCODING || kind === CONNECTION) continue;
-        if (equalsIgnoreCase(buf, head.spans[4 * j]!, head.spans[4 * j + 1]!, name)) head.kinds[j] = NOMINATED;
+        if (kind === HOST || kind === CONTENT_LENGTH || kind === TRANSFER_ENCODING || kind === CONNECTION) {
+          continue;
+        }
+        if (equalsIgnoreCase(buf, head.spans[4 * j]!, head.spans[4 * j + 1]!, name)) {
+          head.kinds[j] = NOMINATED;
+        }
       }
     }
   }

@@ -89,7 +89,11 @@ const PROBLEMS: readonly WireProblem[] = [
   { status: 400, what: "the data of a chunk is not followed by CRLF", source: "RFC 9112 section 7.1" },
   { status: 400, what: "the trailer section is malformed or too long", source: "RFC 9112 section 7.1.2" },
   { status: 505, what: "the version is not HTTP/1.0 or HTTP/1.1", source: "RFC 9110 section 15.6.6" },
-  { status: 400, what: "Expect asks for something other than 100-continue", source: "RFC 9110 section 10.1.1" },
+  {
+    status: 400,
+    what: "Expect asks for something other than 100-continue",
+    source: "RFC 9110 section 10.1.1",
+  },
 ];
 
 export function problemOf(code: number): WireProblem {
