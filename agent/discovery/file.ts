@@ -25,6 +25,13 @@ export const QUIET_MS = 50;
 /** Or at the latest this long after the first change of a run, ms. */
 export const CEILING_MS = 500;
 
+/**
+ * Findings across more documents than this (about 10 ms) do not hold up the rules: until they come, this long after a
+ * publication (ms), those of the publication before stand.
+ */
+const FINDINGS_AT_ONCE = 2000;
+const FINDINGS_DELAY_MS = 250;
+
 /** Where file rules live, as in a cluster of their own. */
 const FILE_DOMAIN = "svc.cluster.local";
 
@@ -55,6 +62,8 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
   let problems: readonly Diagnostic[] = [];
   /** What makes a publication necessary besides a changed text. */
   let lastProblem = "";
+  let findings: readonly Diagnostic[] = [];
+  let cancelFindings: (() => void) | undefined;
 
   /** Files to reread; undefined = all. */
   let changed: Set<string> | undefined;
@@ -65,12 +74,27 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
 
   const emit = (state: RuleSetState, own: readonly Diagnostic[]): void => {
     const { program, stats } = compiler.update(state.documents);
-    problems = [...own, ...state.diagnostics, ...crossFindings(state.defined, context, limitedPlace())];
-    publish({
-      program,
-      diagnostics: problems,
-      stats: { documents: state.documents.length, parsed: state.parsed, kept: state.kept, ...stats },
-    });
+    const give = (): void => {
+      problems = [...own, ...state.diagnostics, ...findings];
+      publish({
+        program,
+        diagnostics: problems,
+        stats: { documents: state.documents.length, parsed: state.parsed, kept: state.kept, ...stats },
+      });
+    };
+    const find = () => crossFindings(state.defined, context, limitedPlace());
+    cancelFindings?.();
+    cancelFindings = undefined;
+    if (state.defined.length <= FINDINGS_AT_ONCE) {
+      findings = find();
+      give();
+    } else {
+      give();
+      cancelFindings = clock.after(FINDINGS_DELAY_MS, () => {
+        findings = find();
+        give();
+      });
+    }
     published = true;
   };
 
@@ -167,6 +191,7 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
       closed = true;
       cancelTimer?.();
       cancelRescan?.();
+      cancelFindings?.();
       stopWatching();
       await running;
     },
