@@ -74,7 +74,10 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
       }
       if (retry === null || !mayRetry(retry, ex, failure)) throw failure;
       if (retries >= retry.numRetries) {
-        if (retries > 0) ex.addFlag("URX");
+        if (retries > 0) {
+          ex.addFlag(failure.flag);
+          ex.addFlag("URX");
+        }
         throw failure;
       }
     }

@@ -108,7 +108,7 @@ export class Exchange {
   }
 
   addFlag(flag: string): void {
-    if (flag === "" || this.flags === flag) return;
+    if (flag === "" || this.flags.split(",").includes(flag)) return;
     this.flags = this.flags === "" ? flag : `${this.flags},${flag}`;
   }
 }

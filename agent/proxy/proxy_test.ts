@@ -1,0 +1,595 @@
+import assert from "node:assert/strict";
+import { MeshError } from "../core/errors.ts";
+import type { AcceptedStream, Clock, Listener, StreamAddress } from "../core/ports.ts";
+import type { Program, Route } from "../model/model.ts";
+import type { RequestRecord } from "../observe/types.ts";
+import { buildRouteTables } from "../route/table.ts";
+import type { AgentConfig } from "../settings/types.ts";
+import { type RunningProxy, startProxy } from "./proxy.ts";
+
+// Everything in memory: streams, time, chance. Nothing waits for the real clock.
+
+class Half {
+  chunks: Uint8Array[] = [];
+  ended = false;
+  broken = false;
+  waiting: (() => void)[] = [];
+  wake(): void {
+    for (const w of this.waiting.splice(0)) w();
+  }
+}
+
+class MemoryStream implements AcceptedStream {
+  readonly local = { hostname: "127.0.0.1", port: 15000 };
+  readonly remote = { hostname: "10.1.2.3", port: 40000 };
+  closed = false;
+  constructor(readonly incoming: Half, readonly outgoing: Half) {}
+  async read(into: Uint8Array): Promise<number | null> {
+    for (;;) {
+      if (this.closed) throw new Error("closed");
+      const first = this.incoming.chunks[0];
+      if (first !== undefined) {
+        const n = Math.min(first.length, into.length);
+        into.set(first.subarray(0, n));
+        if (n === first.length) this.incoming.chunks.shift();
+        else this.incoming.chunks[0] = first.subarray(n);
+        return n;
+      }
+      if (this.incoming.ended) return null;
+      await new Promise<void>((resolve) => this.incoming.waiting.push(resolve));
+    }
+  }
+  write(from: Uint8Array): Promise<number> {
+    if (this.closed || this.outgoing.broken) return Promise.reject(new Error("broken pipe"));
+    this.outgoing.chunks.push(from.slice());
+    this.outgoing.wake();
+    return Promise.resolve(from.length);
+  }
+  closeWrite(): Promise<void> {
+    this.outgoing.ended = true;
+    this.outgoing.wake();
+    return Promise.resolve();
+  }
+  close(): void {
+    this.closed = true;
+    this.outgoing.ended = true;
+    this.incoming.broken = true;
+    this.outgoing.wake();
+    this.incoming.wake();
+  }
+}
+
+function pair(): [MemoryStream, MemoryStream] {
+  const a = new Half();
+  const b = new Half();
+  return [new MemoryStream(a, b), new MemoryStream(b, a)];
+}
+
+class FakeClock implements Clock {
+  time = 1000;
+  timers: { at: number; fn: () => void }[] = [];
+  now = () => this.time;
+  monotonic = () => this.time;
+  after(ms: number, fn: () => void): () => void {
+    const timer = { at: this.time + ms, fn };
+    this.timers.push(timer);
+    return () => {
+      this.timers = this.timers.filter((t) => t !== timer);
+    };
+  }
+  async advance(ms: number): Promise<void> {
+    const end = this.time + ms;
+    for (;;) {
+      await settle();
+      const next = this.timers.filter((t) => t.at <= end).sort((x, y) => x.at - y.at)[0];
+      if (next === undefined) break;
+      this.timers = this.timers.filter((t) => t !== next);
+      this.time = Math.max(this.time, next.at);
+      next.fn();
+    }
+    this.time = end;
+    await settle();
+  }
+}
+
+/** Lets every chain of promises run out. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 200; i++) await Promise.resolve();
+}
+
+const LIMITS = {
+  maxHeadBytes: 65536,
+  maxHeaderCount: 100,
+  maxTargetBytes: 32768,
+  maxConnections: 3,
+  maxInFlight: 100,
+  maxDrainBytes: 65536,
+  maxIdlePerEndpoint: 4,
+};
+const TIMEOUTS = {
+  headMs: 10_000,
+  bodyStallMs: 60_000,
+  idleMs: 3_600_000,
+  upstreamIdleMs: 4000,
+  tunnelIdleMs: 3_600_000,
+  connectMs: 10_000,
+};
+
+type Upstream = (stream: MemoryStream, address: StreamAddress) => void;
+
+interface Rig {
+  proxy: RunningProxy;
+  clock: FakeClock;
+  records: RequestRecord[];
+  counts: Map<string, number>;
+  dialed: string[];
+  upstreams: MemoryStream[];
+  client(): MemoryStream;
+}
+
+interface RigOptions {
+  route?: Partial<Route["route"] & object>;
+  extra?: Partial<Route>;
+  endpoints?: readonly string[];
+  refuse?: ReadonlySet<string>;
+  upstream?: Upstream;
+  revision?: number;
+  policy?: "ALLOW_ANY" | "REGISTRY_ONLY";
+  names?: Readonly<Record<string, string[]>>;
+}
+
+const CLUSTER = "outbound|80||svc";
+
+function rig(options: RigOptions = {}): Rig {
+  const clock = new FakeClock();
+  const endpoints = options.endpoints ?? ["10.0.0.1"];
+  const route: Route = {
+    match: { prefix: "/" },
+    route: { cluster: CLUSTER, timeout: "0s", ...options.route },
+    ...options.extra,
+  };
+  const program: Program = {
+    routeConfigurations: new Map([[
+      "80",
+      {
+        name: "80",
+        ignorePortInHostMatching: true,
+        virtualHosts: [{ name: "svc:80", domains: ["svc"], routes: [route] }],
+      },
+    ]]),
+    clusters: new Map([[CLUSTER, {
+      name: CLUSTER,
+      type: "EDS",
+      lbPolicy: "ROUND_ROBIN",
+      connectTimeout: "1s",
+    }]]),
+    loadAssignments: new Map([[
+      CLUSTER,
+      {
+        clusterName: CLUSTER,
+        endpoints: [{ lbEndpoints: endpoints.map((address) => ({ address, port: 80 })) }],
+      },
+    ]]),
+  };
+  const accepted: MemoryStream[] = [];
+  let accepting: ((s: MemoryStream | null) => void) | null = null;
+  let closed = false;
+  const listener: Listener = {
+    address: { hostname: "127.0.0.1", port: 15000 },
+    accept() {
+      const next = accepted.shift();
+      if (next !== undefined) return Promise.resolve(next);
+      if (closed) return Promise.resolve(null);
+      return new Promise((resolve) => accepting = resolve);
+    },
+    close() {
+      closed = true;
+      accepting?.(null);
+    },
+  };
+  const records: RequestRecord[] = [];
+  const counts = new Map<string, number>();
+  const dialed: string[] = [];
+  const upstreams: MemoryStream[] = [];
+  const proxy = startProxy({
+    config: {
+      proxy: {
+        engine: "native",
+        outboundTrafficPolicy: options.policy ?? "ALLOW_ANY",
+        limits: LIMITS,
+        timeouts: TIMEOUTS,
+        drainMs: 1000,
+      },
+      workload: { namespace: "default", podName: "p" },
+    } as unknown as AgentConfig,
+    world: {
+      current: {
+        revision: options.revision ?? 1,
+        program,
+        tables: buildRouteTables(program),
+        diagnostics: [],
+        publishedMs: 0,
+        stats: {},
+      },
+    } as unknown as Parameters<typeof startProxy>[0]["world"],
+    listener,
+    dialer: {
+      dial(address) {
+        dialed.push(`${address.hostname}:${address.port}`);
+        if (options.refuse?.has(address.hostname)) {
+          return Promise.reject(new MeshError("P303", "refused", { side: "upstream" }));
+        }
+        const [near, far] = pair();
+        upstreams.push(far);
+        options.upstream?.(far, address);
+        return Promise.resolve(near);
+      },
+    },
+    resolver: {
+      resolve: (name) => {
+        const found = options.names?.[name];
+        return found === undefined ? Promise.reject(new Error("unknown")) : Promise.resolve(found);
+      },
+    },
+    clock,
+    rng: () => 0,
+    observer: {
+      request: (r) => void records.push(r),
+      downstreamConnection() {},
+      upstreamConnection() {},
+      requestStarted() {},
+      count: (name, by = 1) => void counts.set(name, (counts.get(name) ?? 0) + by),
+    },
+    log: { level: "error", log() {} },
+    ownAddresses: [],
+  });
+  return {
+    proxy,
+    clock,
+    records,
+    counts,
+    dialed,
+    upstreams,
+    client() {
+      const [near, far] = pair();
+      if (accepting !== null) {
+        const deliver = accepting;
+        accepting = null;
+        deliver(near);
+      } else accepted.push(near);
+      return far;
+    },
+  };
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+function send(stream: MemoryStream, text: string): void {
+  stream.write(encoder.encode(text));
+}
+
+/** Everything that has arrived so far. */
+function got(stream: MemoryStream): string {
+  return stream.incoming.chunks.splice(0).map((c) => decoder.decode(c)).join("");
+}
+
+const GET = "GET /a HTTP/1.1\r\nHost: svc\r\n\r\n";
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/** Answers every request (taken to be one write) with `text`; when it is empty, closes. */
+function answering(...texts: string[]): Upstream {
+  let n = 0;
+  return (stream) => {
+    const into = new Uint8Array(65536);
+    const loop = async (): Promise<void> => {
+      for (;;) {
+        if (await stream.read(into) === null) return;
+        const text = texts[Math.min(n++, texts.length - 1)]!;
+        if (text === "") return stream.close();
+        send(stream, text);
+      }
+    };
+    loop().catch(() => {});
+  };
+}
+
+async function once(r: Rig, request: string): Promise<string> {
+  const c = r.client();
+  send(c, request);
+  await settle();
+  return got(c);
+}
+
+Deno.test("a request goes to the endpoint and its answer comes back, the connection is used again", async () => {
+  const r = rig({ upstream: answering(OK) });
+  const c = r.client();
+  send(c, GET + GET);
+  await settle();
+  assert.equal(got(c).split("200 OK").length - 1, 2);
+  assert.deepEqual(r.dialed, ["10.0.0.1:80"]);
+  assert.equal(r.records.length, 2);
+  assert.deepEqual(
+    [r.records[0]!.status, r.records[0]!.upstreamCluster, r.records[0]!.upstreamHost, r.records[0]!.details],
+    [200, CLUSTER, "10.0.0.1:80", "via_upstream"],
+  );
+  r.proxy.close();
+});
+
+Deno.test("before the rules are in: 503, never 404", async () => {
+  const r = rig({ revision: 0 });
+  assert.match(await once(r, GET), /^HTTP\/1.1 503 [^]*not synced/);
+  r.proxy.close();
+});
+
+Deno.test("connect-failure is tried again on another endpoint; exhausted it is 503 UF,URX", async () => {
+  const retry = { retryOn: "connect-failure", numRetries: 2, avoidPreviousHosts: true };
+  const r = rig({
+    route: { retryPolicy: retry },
+    endpoints: ["10.0.0.1", "10.0.0.2"],
+    refuse: new Set(["10.0.0.1"]),
+    upstream: answering(OK),
+  });
+  const c = r.client();
+  send(c, GET);
+  await r.clock.advance(100);
+  assert.match(got(c), /200 OK/);
+  assert.deepEqual(r.records[0]!.attempts.map((a) => `${a.endpoint} ${a.outcome}`), [
+    "10.0.0.1:80 connect-failure",
+    "10.0.0.2:80 ok",
+  ]);
+  r.proxy.close();
+
+  const all = rig({ route: { retryPolicy: retry }, refuse: new Set(["10.0.0.1"]) });
+  const c2 = all.client();
+  send(c2, GET);
+  await all.clock.advance(1000);
+  assert.match(got(c2), /^HTTP\/1.1 503 [^]*Proxy-Status: mesh-agent; error=connection_refused/);
+  assert.equal(all.dialed.length, 3);
+  assert.equal(all.records[0]!.flags, "UF,URX");
+  all.proxy.close();
+});
+
+Deno.test("a kept connection that died is replaced once for GET, never for POST", async () => {
+  const r = rig({ upstream: answering(OK, "", OK) });
+  const c = r.client();
+  send(c, GET);
+  await settle();
+  send(c, GET);
+  await settle();
+  assert.equal(got(c).split("200 OK").length - 1, 2);
+  assert.equal(r.dialed.length, 2);
+  assert.equal(r.counts.get("replayed_requests_total"), 1);
+  r.proxy.close();
+
+  const p = rig({ upstream: answering(OK, "", OK) });
+  const c2 = p.client();
+  send(c2, GET);
+  await settle();
+  got(c2);
+  send(c2, "POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 1\r\n\r\nx");
+  await settle();
+  assert.match(got(c2), /^HTTP\/1.1 503/);
+  assert.equal(p.records[1]!.flags, "UC");
+  p.proxy.close();
+});
+
+Deno.test("an idle connection that the upstream closes is not used again", async () => {
+  const r = rig({ upstream: answering(OK) });
+  const c = r.client();
+  send(c, GET);
+  await settle();
+  r.upstreams[0]!.close();
+  await settle();
+  send(c, GET);
+  await settle();
+  assert.equal(r.dialed.length, 2);
+  assert.equal(r.counts.get("replayed_requests_total"), undefined);
+  r.proxy.close();
+});
+
+Deno.test("an idle connection is closed after its time", async () => {
+  const r = rig({ upstream: answering(OK) });
+  const c = r.client();
+  send(c, GET);
+  await r.clock.advance(4200);
+  send(c, GET);
+  await settle();
+  assert.equal(r.dialed.length, 2);
+  r.proxy.close();
+});
+
+Deno.test("route timeout: 504 UT with Envoy's text, after the time and not before", async () => {
+  const r = rig({ route: { timeout: "0.5s" } });
+  const c = r.client();
+  send(c, GET);
+  await r.clock.advance(499);
+  assert.equal(got(c), "");
+  await r.clock.advance(3);
+  const answer = got(c);
+  assert.match(answer, /^HTTP\/1.1 504 [^]*\r\n\r\nupstream request timeout/);
+  assert.match(answer, /error=http_response_timeout/);
+  assert.equal(r.records[0]!.flags, "UT");
+  assert.equal(r.proxy.stats().inFlight, 0);
+  r.proxy.close();
+});
+
+Deno.test("per-try timeout under 5xx is tried again, the route's time covers all", async () => {
+  const r = rig({
+    route: { timeout: "1s", retryPolicy: { retryOn: "5xx", numRetries: 9, perTryTimeout: "0.4s" } },
+  });
+  const c = r.client();
+  send(c, GET);
+  await r.clock.advance(1100);
+  assert.match(got(c), /^HTTP\/1.1 504/);
+  assert.equal(r.records[0]!.attempts.length, 3);
+  r.proxy.close();
+});
+
+Deno.test("5xx is tried again when the policy says so", async () => {
+  const bad = "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n";
+  const r = rig({ route: { retryPolicy: { retryOn: "5xx", numRetries: 1 } }, upstream: answering(bad, OK) });
+  const c = r.client();
+  send(c, GET);
+  await r.clock.advance(100);
+  assert.match(got(c), /^HTTP\/1.1 200/);
+  r.proxy.close();
+});
+
+Deno.test("slow heads and stalled bodies end in 408", async () => {
+  const r = rig({ upstream: () => {} });
+  const slow = r.client();
+  send(slow, "GET / HT");
+  const stalled = r.client();
+  send(stalled, "POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 10\r\n\r\nabc");
+  await r.clock.advance(10_200);
+  assert.match(got(slow), /^HTTP\/1.1 408 [^]*head/);
+  await r.clock.advance(60_200);
+  assert.match(got(stalled), /^HTTP\/1.1 408/);
+  await r.clock.advance(2000);
+  assert.equal(r.proxy.stats().connections, 0);
+  assert.deepEqual(r.records.map((x) => x.status), [408, 408]);
+  r.proxy.close();
+});
+
+Deno.test("a client that goes away while waiting frees the upstream: flag DC", async () => {
+  const r = rig({ upstream: () => {} });
+  const c = r.client();
+  send(c, GET);
+  await r.clock.advance(50);
+  c.close();
+  await r.clock.advance(200);
+  assert.equal(r.records[0]!.flags, "DC");
+  assert.equal(r.records[0]!.status, 0);
+  assert.equal(r.proxy.stats().connections, 0);
+  r.proxy.close();
+});
+
+Deno.test("an upstream that dies inside its answer cuts the client's answer", async () => {
+  const r = rig({
+    upstream: (s) => {
+      const into = new Uint8Array(4096);
+      s.read(into).then(() => {
+        send(s, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+        s.close();
+      });
+    },
+  });
+  const c = r.client();
+  send(c, GET);
+  await settle();
+  assert.match(got(c), /\r\n\r\nabc$/);
+  assert.equal(c.incoming.ended, true);
+  assert.equal(r.records[0]!.flags, "UC");
+  r.proxy.close();
+});
+
+Deno.test("fault: the delay is waited, the abort has Envoy's text and flag", async () => {
+  const r = rig({
+    extra: {
+      typedPerFilterConfig: {
+        "envoy.filters.http.fault": {
+          delay: { fixedDelay: "2s", percentage: { numerator: 100, denominator: "HUNDRED" } },
+          abort: { httpStatus: 418, percentage: { numerator: 100, denominator: "HUNDRED" } },
+        },
+      },
+    },
+  });
+  const c = r.client();
+  send(c, GET);
+  await r.clock.advance(1999);
+  assert.equal(got(c), "");
+  await r.clock.advance(2);
+  assert.match(got(c), /^HTTP\/1.1 418 [^]*\r\n\r\nfault filter abort/);
+  assert.equal(r.records[0]!.flags, "DI,FI");
+  r.proxy.close();
+});
+
+Deno.test("own listeners are 508, link-local addresses 403, whatever name they hide behind", async () => {
+  const r = rig({ names: { me: ["127.0.0.1"], metadata: ["169.254.169.254"] } });
+  for (const host of ["127.0.0.1:15000", "localhost:15000", "me:15000"]) {
+    assert.match(await once(r, `GET http://${host}/ HTTP/1.1\r\nHost: x\r\n\r\n`), /^HTTP\/1.1 508/, host);
+  }
+  r.proxy.close();
+  const l = rig({ names: { metadata: ["169.254.169.254"] } });
+  for (const host of ["169.254.1.1", "metadata", "[fe80::1]"]) {
+    assert.match(await once(l, `GET http://${host}/ HTTP/1.1\r\nHost: x\r\n\r\n`), /^HTTP\/1.1 403/, host);
+  }
+  assert.deepEqual(l.dialed, []);
+  l.proxy.close();
+});
+
+Deno.test("a host that no rule knows passes through, or is 502 under REGISTRY_ONLY", async () => {
+  const names = { "example.org": ["192.0.2.7"] };
+  const request = "GET http://example.org:8080/x HTTP/1.1\r\nHost: example.org:8080\r\n\r\n";
+  const r = rig({ names, upstream: answering(OK) });
+  assert.match(await once(r, request), /^HTTP\/1.1 200/);
+  assert.deepEqual(r.dialed, ["192.0.2.7:8080"]);
+  assert.equal(r.records[0]!.upstreamCluster, "PassthroughCluster");
+  r.proxy.close();
+  const closed = rig({ names, policy: "REGISTRY_ONLY" });
+  assert.match(await once(closed, request), /^HTTP\/1.1 502/);
+  closed.proxy.close();
+});
+
+Deno.test("CONNECT tunnels bytes and half-closes both ways", async () => {
+  const r = rig({ names: { "example.org": ["192.0.2.7"] } });
+  const c = r.client();
+  send(c, "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\nearly");
+  await settle();
+  assert.match(got(c), /^HTTP\/1.1 200 /);
+  const up = r.upstreams[0]!;
+  assert.equal(got(up), "early");
+  send(up, "down");
+  await settle();
+  assert.equal(got(c), "down");
+  await c.closeWrite();
+  await settle();
+  assert.equal(up.incoming.ended, true);
+  send(up, "late");
+  await up.closeWrite();
+  await settle();
+  assert.equal(got(c), "late");
+  assert.equal(r.records[0]!.bytesReceived, 5);
+  assert.equal(r.proxy.stats().connections, 0);
+  r.proxy.close();
+});
+
+Deno.test("over the cap of connections: 503 overloaded", async () => {
+  const r = rig();
+  for (let i = 0; i < 3; i++) r.client();
+  await settle();
+  assert.match(await once(r, GET), /^HTTP\/1.1 503 [^]*overloaded/);
+  assert.equal(r.counts.get("rejected_overload_total"), 1);
+  r.proxy.close();
+});
+
+Deno.test("drain: idle connections close, running requests finish with Connection: close", async () => {
+  const r = rig({ upstream: () => {} });
+  const idle = r.client();
+  const busy = r.client();
+  send(busy, GET);
+  await settle();
+  const drained = r.proxy.drain(5000);
+  await settle();
+  assert.equal(idle.incoming.ended, true);
+  send(r.upstreams[0]!, OK);
+  await settle();
+  assert.match(got(busy), /200 OK[^]*Connection: close/);
+  await busy.closeWrite();
+  await settle();
+  await drained;
+  assert.equal(r.proxy.stats().connections, 0);
+});
+
+Deno.test("drain: what is not done at the deadline is cut", async () => {
+  const r = rig({ upstream: () => {} });
+  const c = r.client();
+  send(c, GET);
+  await settle();
+  const drained = r.proxy.drain(1000);
+  await r.clock.advance(1001);
+  await drained;
+  await settle();
+  assert.equal(c.incoming.ended, true);
+});
