@@ -2,7 +2,8 @@
  * Golden diagnostics: each YAML file (or directory of files) under rules/ and the exact text that `check` says about it.
  * `GOLDEN=write deno test -A tests/golden/rules_test.ts` writes the texts anew; read the difference before you commit it.
  */
-import { strictEqual } from "node:assert/strict";
+import { deepEqual, strictEqual } from "node:assert/strict";
+import { CODES } from "../../agent/core/codes.ts";
 import { formatDiagnostic } from "../../agent/core/diagnostics.ts";
 import { checkRules } from "../../agent/istio/check.ts";
 import { notExecuted } from "../../agent/istio/not_executed.ts";
@@ -38,3 +39,12 @@ for (const name of cases.sort()) {
     strictEqual(text, Deno.readTextFileSync(golden));
   });
 }
+
+Deno.test("every code of text, shape and findings has a golden example", () => {
+  const texts = cases.map((name) =>
+    Deno.readTextFileSync(new URL(name.replace(/\.yaml$/, "") + ".txt", directory))
+  );
+  const shown = new Set(texts.join("\n").match(/(?<=\[)[YR]\d{3}(?=\])/g));
+  const wanted = Object.keys(CODES).filter((code) => /^(Y|R4)/.test(code));
+  deepEqual(wanted.filter((code) => !shown.has(code)), []);
+});
