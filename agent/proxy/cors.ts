@@ -17,20 +17,23 @@ export function corsFields(ex: Exchange, cors: CompiledCors): Field[] | null {
   return fields;
 }
 
-/** Headers of the answer to a preflight; null when it is to be forwarded, empty when answered without a word of CORS. */
+/**
+ * Headers of the answer to a preflight; null when it is to be forwarded. One that is neither allowed nor forwarded gets all but
+ * what names the origin, as in Envoy.
+ */
 export function preflightFields(ex: Exchange, cors: CompiledCors): Field[] | null {
   if (ex.method !== "OPTIONS") return null;
   const origin = ex.head.value("origin");
   const method = ex.head.value("access-control-request-method");
   if (origin === undefined || origin === "" || method === undefined || method === "") return null;
-  if (!cors.originAllowed(origin)) return cors.forwardNotMatchingPreflights ? null : [];
-  const fields = [field("access-control-allow-origin", origin)];
-  if (cors.allowCredentials) fields.push(field("access-control-allow-credentials", "true"));
+  const fields = corsFields(ex, cors);
+  if (fields === null && cors.forwardNotMatchingPreflights) return null;
+  const answer = fields ?? [];
   const methods = cors.allowMethods === "*" ? method : cors.allowMethods;
-  if (methods !== "") fields.push(field("access-control-allow-methods", methods));
+  if (methods !== "") answer.push(field("access-control-allow-methods", methods));
   const asked = ex.head.value("access-control-request-headers") ?? "";
   const headers = cors.allowHeaders === "*" ? asked : cors.allowHeaders;
-  if (headers !== "") fields.push(field("access-control-allow-headers", headers));
-  if (cors.maxAge !== "") fields.push(field("access-control-max-age", cors.maxAge));
-  return fields;
+  if (headers !== "") answer.push(field("access-control-allow-headers", headers));
+  if (cors.maxAge !== "") answer.push(field("access-control-max-age", cors.maxAge));
+  return answer;
 }

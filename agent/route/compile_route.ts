@@ -70,7 +70,7 @@ class RouteProgram implements CompiledRoute {
       ? "directResponse"
       : "route";
     this.#rewrite = compilePathRewrite(source);
-    this.rewritesPath = this.#rewrite !== undefined;
+    this.rewritesPath = this.#rewrite !== undefined && this.kind === "route";
     this.destinations = source.route === undefined ? [] : compileDestinations(source, source.route);
     this.totalWeight = this.destinations.reduce((sum, d) => sum + d.weight, 0);
     this.timeoutMs = source.route === undefined ? 0 : milliseconds(source.route.timeout, DEFAULT_TIMEOUT_MS);

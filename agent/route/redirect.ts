@@ -24,8 +24,8 @@ export function compilePathRewrite(route: Route): ((path: string) => string) | u
     // An empty result leaves the path as it was.
     return (path) => regex.replaceAll(path, substitution) || path;
   }
-  if (action?.prefixRewrite === undefined || action.prefixRewrite === "") return undefined;
-  return prefixRewriter(route.match, action.prefixRewrite);
+  const prefix = action?.prefixRewrite ?? route.redirect?.prefixRewrite ?? "";
+  return prefix === "" ? undefined : prefixRewriter(route.match, prefix);
 }
 
 /** Status and Location for a redirect route. */

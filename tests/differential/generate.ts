@@ -168,6 +168,9 @@ class Generator {
         const [short] = candidates.splice(this.#r(Math.min(candidates.length, 5)), 1);
         hosts.push(this.#host(short as string));
       }
+      // A wildcard beside a host that it covers is refused.
+      const wildcard = hosts.find((h) => h === this.#host("*"));
+      if (wildcard !== undefined) hosts.splice(0, hosts.length, wildcard);
       const http = Array.from({ length: 1 + this.#r(4) }, () => this.#http(out));
       if (this.#rarely(2)) {
         http.push(
@@ -187,8 +190,7 @@ class Generator {
       const delegate = `leaf${out.length}`;
       const http = Array.from({ length: 1 + this.#r(2) }, () => ({
         ...(this.#rarely(3) ? {} : { match: [this.#match()] }),
-        ...this.#action(),
-      }));
+      })).map((entry) => ({ ...entry, ...this.#action(entry.match) }));
       out.push(this.#object("VirtualService", delegate, { http }));
       return {
         ...name,
@@ -196,7 +198,7 @@ class Generator {
         delegate: { name: `r${this.#n}-${delegate}`, ...(this.#rarely(2) ? { namespace: "default" } : {}) },
       };
     }
-    return { ...name, ...match, ...this.#action() };
+    return { ...name, ...match, ...this.#action(last ? undefined : match.match) };
   }
 
   #string(exact: readonly string[], prefixes: readonly string[], regexes: readonly string[]): Text {
@@ -321,13 +323,13 @@ class Generator {
     return h;
   }
 
-  #action(): Text {
+  #action(match: readonly Text[] | undefined): Text {
     const headers = this.#rarely(3) ? { headers: this.#headers() } : {};
     const kind = this.#r(10);
-    if (kind === 0) return { redirect: this.#redirect(), ...headers };
+    if (kind === 0) return { redirect: this.#redirect(match), ...headers };
     if (kind === 1) return { directResponse: this.#direct(), ...headers };
     const action: Text = { route: this.#route(), ...headers };
-    if (this.#rarely(4)) action["rewrite"] = this.#rewrite();
+    if (this.#rarely(4) && !JSON.stringify(action).includes("by-header")) action["rewrite"] = this.#rewrite();
     if (this.#rarely(8)) {
       const value = this.#one([100, 100, 0]);
       action["fault"] = {
@@ -340,9 +342,10 @@ class Generator {
     if (this.#rarely(6)) action["corsPolicy"] = this.#cors();
     if (this.#rarely(6)) action["timeout"] = "9s";
     if (this.#rarely(6)) {
+      const attempts = this.#r(3);
       action["retries"] = {
-        attempts: this.#r(3),
-        ...(this.#rarely(2) ? { perTryTimeout: "2s", retryOn: "5xx,connect-failure" } : {}),
+        attempts,
+        ...(attempts > 0 && this.#rarely(2) ? { perTryTimeout: "2s", retryOn: "5xx,connect-failure" } : {}),
       };
     }
     return action;
@@ -360,9 +363,13 @@ class Generator {
     }));
   }
 
-  #redirect(): Text {
+  #redirect(match: readonly Text[] | undefined): Text {
     const r: Text = {};
-    const path = this.#r(3);
+    // Only a prefix can be replaced as one.
+    const prefixed = (match ?? []).every((m) =>
+      m["uri"] === undefined || (m["uri"] as Text)["prefix"] !== undefined
+    );
+    const path = this.#r(prefixed ? 3 : 1);
     if (path === 0) r["uri"] = this.#one(["/moved", "/moved?z=1", "/"]);
     else if (path === 1) r["prefixRewrite"] = this.#one(["/new", "/new/", "/"]);
     if (this.#rarely(2)) r["authority"] = this.#one(["other.test", "other.test:99"]);
@@ -370,7 +377,9 @@ class Generator {
     if (this.#rarely(3)) r["redirectCode"] = this.#one([301, 302, 303, 307, 308]);
     if (this.#rarely(4)) r["port"] = this.#one([80, 443, 8443]);
     else if (this.#rarely(5)) r["derivePort"] = this.#one(["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]);
-    return Object.keys(r).length === 0 ? { uri: "/moved" } : r;
+    return Object.keys(r).every((k) => k === "derivePort" || k === "redirectCode")
+      ? { ...r, uri: "/moved" }
+      : r;
   }
 
   #direct(): Text {

@@ -44,10 +44,11 @@ export interface Outcome {
   readonly body: string;
 }
 
-export function outcomeOf(response: RawResponse): Outcome {
+/** `ruled`: the answer is a rule's own (a direct response), so its body and content type are compared as well. */
+export function outcomeOf(response: RawResponse, ruled: boolean): Outcome {
   const get = (name: string) => response.headers.find(([k]) => k === name)?.[1] ?? "";
   const seen = seenOf(response);
-  const explained = get("proxy-status") !== "" || get("server") === "envoy" && seen === undefined;
+  const compared = seen !== undefined || ruled;
   return {
     status: response.status,
     location: get("location"),
@@ -59,9 +60,10 @@ export function outcomeOf(response: RawResponse): Outcome {
     ].join("\n"),
     headers: lines(
       response.headers,
-      explained ? { ...RESPONSE_IGNORED, "content-type": "" } : RESPONSE_IGNORED,
-    ).join("\n"),
-    body: seen === undefined ? "" : response.body,
+      compared ? RESPONSE_IGNORED : { ...RESPONSE_IGNORED, "content-type": "error" },
+    )
+      .join("\n"),
+    body: compared ? response.body : "",
   };
 }
 
