@@ -6,6 +6,7 @@
  */
 import { PROXY_CODES } from "./proxy_codes.ts";
 import { RULE_CODES } from "./rule_codes.ts";
+import { SETTINGS_CODES } from "./settings_codes.ts";
 import { START_CODES } from "./start_codes.ts";
 
 /** How bad a finding is: an error keeps the input out, a warning lets it in, an info only tells. */
@@ -24,6 +25,7 @@ export interface CodeEntry {
 export const CODES = {
   ...RULE_CODES,
   ...PROXY_CODES,
+  ...SETTINGS_CODES,
   ...START_CODES,
 } as const satisfies Record<string, CodeEntry>;
 

@@ -1,0 +1,53 @@
+/** The effective settings with their origins, as `run --print-config` shows them. */
+import { formatOrigin } from "../core/diagnostics.ts";
+import { formatDuration } from "../core/duration.ts";
+import { SETTINGS } from "./schema.ts";
+import type { AgentConfig, ListenAddress, SettingOrigin } from "./types.ts";
+import { formatListenAddress } from "./value.ts";
+
+/** One line per setting: key, value, origin. Ends with the labels of the workload, which follow from several. */
+export function formatConfig(config: AgentConfig): string {
+  const rows = rowsOf(config);
+  rows.push({
+    key: "workload.labels",
+    value: config.workload.labels,
+    origin: "(from the above and ISTIO_METAJSON_LABELS)",
+  });
+  const cells = rows.map(({ key, value, origin }) => [key, shown(value), origin] as const);
+  const width = (i: 0 | 1) => Math.max(...cells.map((row) => row[i].length));
+  return cells.map(([key, value, origin]) =>
+    `${key.padEnd(width(0))}  ${value.padEnd(width(1))}  ${origin}`.trimEnd()
+  )
+    .join("\n") + "\n";
+}
+
+/** The same for programs: key -> value and origin, durations as texts. */
+export function jsonConfig(config: AgentConfig): Record<string, { value: unknown; origin: string }> {
+  const entries = rowsOf(config).map(({ key, value, origin }) => [key, { value, origin }] as const);
+  return {
+    ...Object.fromEntries(entries),
+    "workload.labels": { value: config.workload.labels, origin: "derived" },
+    "workload.metadata": { value: config.workload.metadata, origin: "environment" },
+  };
+}
+
+function rowsOf(config: AgentConfig): { key: string; value: unknown; origin: string }[] {
+  return SETTINGS.flatMap(({ key, form }) => {
+    const origin = config.origins.get(key);
+    if (origin === undefined) return [];
+    const value = form.kind === "address"
+      ? formatListenAddress(origin.value as ListenAddress)
+      : form.kind === "duration"
+      ? formatDuration(origin.value as number)
+      : origin.value;
+    return [{ key, value, origin: originText(origin) }];
+  });
+}
+
+function originText({ from, where }: SettingOrigin): string {
+  return from === "default" ? "default" : formatOrigin(where);
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" && value !== "" ? value : JSON.stringify(value);
+}
