@@ -140,30 +140,37 @@ function loadPositionYaml(): typeof PositionYaml {
   return positionYaml as typeof PositionYaml;
 }
 
-// Several diagnostics of one document share one slow parse.
-const parsedDocuments = new WeakMap<YamlDocument, { root: any; positions: PositionYaml.LineCounter }>();
+interface Positions {
+  readonly root: any;
+  readonly positions: PositionYaml.LineCounter;
+}
 
-function positionsOf(document: YamlDocument): { root: any; positions: PositionYaml.LineCounter } {
-  let known = parsedDocuments.get(document);
-  if (known === undefined) {
-    const { LineCounter, parseDocument } = loadPositionYaml();
-    const positions = new LineCounter();
-    let root: any;
-    try {
-      root = parseDocument(document.text, {
-        lineCounter: positions,
-        logLevel: "silent",
-        strict: false,
-        uniqueKeys: false,
-      }).contents;
-    } catch (e) {
-      // Nested too deep for it: then every place is the document's start.
-      if (!(e instanceof RangeError)) throw e;
-    }
-    known = { root, positions };
-    parsedDocuments.set(document, known);
+// Several diagnostics of one document share one slow parse. Only the last few are kept: a tree is a hundred times the size of
+// its text, and documents live as long as the agent.
+const MAX_PARSED = 32;
+const lastParsed = new Map<YamlDocument, Positions>();
+
+function positionsOf(document: YamlDocument): Positions {
+  const known = lastParsed.get(document);
+  if (known !== undefined) return known;
+  const { LineCounter, parseDocument } = loadPositionYaml();
+  const positions = new LineCounter();
+  let root: any;
+  try {
+    root = parseDocument(document.text, {
+      lineCounter: positions,
+      logLevel: "silent",
+      strict: false,
+      uniqueKeys: false,
+    }).contents;
+  } catch (e) {
+    // Nested too deep for it: then every place is the document's start.
+    if (!(e instanceof RangeError)) throw e;
   }
-  return known;
+  const made = { root, positions };
+  if (lastParsed.size >= MAX_PARSED) lastParsed.delete(lastParsed.keys().next().value as YamlDocument);
+  lastParsed.set(document, made);
+  return made;
 }
 
 function nodeAt(document: YamlDocument, path: readonly PathPart[], sameKey: Lookup["sameKey"]): any {

@@ -10,7 +10,7 @@
  * ```
  */
 import type { Diagnostic } from "../core/diagnostics.ts";
-import { checkRules } from "../istio/check.ts";
+import { checkRules, limitedPlace } from "../istio/check.ts";
 import { createCompiler } from "../istio/compile.ts";
 import { notExecuted } from "../istio/not_executed.ts";
 import { sortDiagnostics } from "../istio/remark.ts";
@@ -42,7 +42,7 @@ export function judgeRules(
   context: ProxyContext = ANYBODY,
 ): { valid: readonly RuleDocument[]; diagnostics: readonly Diagnostic[] } {
   const { valid, diagnostics } = checkRules(files, context);
-  return { valid, diagnostics: sortDiagnostics([...diagnostics, ...notExecuted(valid)]) };
+  return { valid, diagnostics: sortDiagnostics([...diagnostics, ...notExecuted(valid, limitedPlace())]) };
 }
 
 /** Never throws for what is in the files: objects with errors are left out and reported. */

@@ -16,11 +16,12 @@ import {
   isBareBoolean,
   parseYaml,
   type PathPart,
+  sourceText,
   splitDocuments,
   type YamlDocument,
   type YamlValue,
 } from "../core/yaml.ts";
-import { At, type Place, placeRemark, quote, Remarks } from "./remark.ts";
+import { At, type Place, placeRemark, quote, type Remark, Remarks } from "./remark.ts";
 import type { Kind, RuleDocument } from "./resources.ts";
 import { lowerCamel } from "./schema.ts";
 import { isMap, kindOf, walk, type WalkResult } from "./shape.ts";
@@ -163,7 +164,7 @@ function readObject(
   source: RuleDocument["source"],
   context: Context,
 ): void {
-  const out: WalkResult = { remarks: new Remarks(), suspects: [] };
+  const out: WalkResult = { remarks: new Remarks(), suspects: [], numbers: [] };
   for (const key of Object.keys(value)) {
     if (TOP_LEVEL.includes(key)) continue;
     const near = nearest(key, TOP_LEVEL);
@@ -207,9 +208,15 @@ function readObject(
   }
   const spec = written === null ? {} : walk(written, { message: kind }, new At("spec"), out) ?? {};
 
+  const sameKey = (given: string, wanted: string) => lowerCamel(given) === wanted;
+  for (const { index, at, shown } of out.numbers) {
+    const text = sourceText(source.document, [...source.prefix, ...at.path()], { sameKey });
+    const remark = out.remarks.list[index] as Remark;
+    if (text === undefined) continue;
+    out.remarks.list[index] = { ...remark, message: remark.message.replace(shown, () => ` ${quote(text)}`) };
+  }
   for (const suspect of out.suspects) {
     const path = suspect.at.path();
-    const sameKey = (given: string, wanted: string) => lowerCamel(given) === wanted;
     if (!isBareBoolean(source.document, [...source.prefix, ...path], { sameKey })) continue;
     const field = path.findLast((part) => typeof part === "string");
     out.remarks.add(

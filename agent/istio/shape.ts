@@ -23,6 +23,8 @@ export interface WalkResult {
   readonly remarks: Remarks;
   /** Texts that are no text to Kubernetes unless they are quoted in the source. */
   readonly suspects: { readonly at: At; readonly value: string }[];
+  /** Remarks that show a number, which the source may write otherwise (`1.0`). */
+  readonly numbers: { readonly index: number; readonly at: At; readonly shown: string }[];
 }
 
 /** Undefined when the value is no such thing; a remark says why. */
@@ -205,6 +207,7 @@ function mistyped(out: WalkResult, at: At, value: YamlValue, wanted: string): un
   const field = path.findLast((part) => typeof part === "string");
   // Never a whole list or map: aliases can make a small text a huge value.
   const shown = typeof value === "object" ? "" : ` ${quote(value)}`;
+  if (typeof value === "number") out.numbers.push({ index: out.remarks.list.length, at, shown });
   out.remarks.add("Y004", at, `Cannot read ${field}${shown}: it is ${kindOf(value)}; want ${wanted}`);
 }
 
