@@ -15,7 +15,10 @@ export interface OwnProxy {
   stop(): Promise<void>;
 }
 
-export function startOwnProxy(program: Program): OwnProxy {
+export function startOwnProxy(
+  program: Program,
+  policy: "ALLOW_ANY" | "REGISTRY_ONLY" = "REGISTRY_ONLY",
+): OwnProxy {
   const world = {
     revision: 1,
     program,
@@ -25,7 +28,7 @@ export function startOwnProxy(program: Program): OwnProxy {
     stats: {},
   };
   const proxy = startProxy({
-    config: configOf({ policy: "REGISTRY_ONLY" }),
+    config: configOf({ policy }),
     world: { current: world },
     listener: listenTcp({ hostname: "127.0.0.1", port: 0 }),
     dialer: createDialer(),
