@@ -28,7 +28,7 @@ export function preflightFields(ex: Exchange, cors: CompiledCors): Field[] | nul
   if (origin === undefined || origin === "" || method === undefined || method === "") return null;
   const fields = corsFields(ex, cors);
   if (fields === null && cors.forwardNotMatchingPreflights) return null;
-  const answer = fields ?? [];
+  const answer = fields ?? (cors.allowCredentials ? [field("access-control-allow-credentials", "true")] : []);
   const methods = cors.allowMethods === "*" ? method : cors.allowMethods;
   if (methods !== "") answer.push(field("access-control-allow-methods", methods));
   const asked = ex.head.value("access-control-request-headers") ?? "";
