@@ -23,6 +23,9 @@ export function agentCommand(): string[] {
   return [Deno.execPath(), "run", "-P", "--no-prompt", "--quiet", `${ROOT}mod.ts`];
 }
 
+/** Also for scripts that tests run under the same runtime. */
+export const DENO: string = Deno.execPath();
+
 /** Environment of every process under test: nothing of ours, so that no test depends on the machine. */
 function environment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
   const env: Record<string, string> = { NO_COLOR: "1", DENO_TOKIO_MAX_IO_EVENTS_PER_TICK: "64" };
@@ -45,6 +48,8 @@ export interface StartOptions {
   /** Shell text run before the agent in the same process, e.g. `ulimit -n 100`. */
   readonly before?: string;
   readonly cwd?: string;
+  /** False: do not wait for the first rules. */
+  readonly rules?: false;
 }
 
 function commandFor(args: readonly string[], options: StartOptions): Deno.Command {
@@ -75,6 +80,18 @@ export async function runAgent(args: readonly string[], options: StartOptions = 
   };
 }
 
+/** What tests look at of a line of the JSON access log. */
+export interface AccessLine {
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly response_code: number;
+  readonly response_flags: string;
+  readonly response_code_details: string;
+  readonly upstream_host: string | null;
+  readonly attempts: readonly { readonly endpoint: string; readonly outcome: string }[];
+}
+
 export interface AgentProcess extends AsyncDisposable {
   readonly pid: number;
   /** The proxy's real address. */
@@ -87,6 +104,8 @@ export interface AgentProcess extends AsyncDisposable {
   stderr(): string;
   /** Resolves when a line matching this was printed; gives the match. */
   line(pattern: RegExp, ms?: number): Promise<RegExpExecArray>;
+  /** Lines of the JSON access log so far (`mesh: {accessLog: "json"}`). */
+  accessLog(): readonly AccessLine[];
   signal(signal: Deno.Signal): void;
   readonly ended: Promise<Finished>;
   /** SIGTERM, then SIGKILL after 10 s. */
@@ -97,7 +116,7 @@ export interface AgentProcess extends AsyncDisposable {
 const HTTP_LINE = /proxy (?:is )?listening on ([\d.]+|\[[^\]]+\]):(\d+)/i;
 const ADMIN_LINE = /admin (?:is )?listening on ([\d.]+|\[[^\]]+\]):(\d+)/i;
 
-/** Starts it and waits until it announced both listeners. Rejects with what it printed when it ends before. */
+/** Starts it and waits until it announced both listeners and its first rules. Rejects with what it printed when it ends before. */
 export async function startAgentProcess(
   args: readonly string[],
   options: StartOptions = {},
@@ -158,6 +177,7 @@ export async function startAgentProcess(
   try {
     http = await line(HTTP_LINE);
     admin = await line(ADMIN_LINE);
+    if (options.rules !== false) await line(/rules in force/);
   } catch (e) {
     await stop();
     throw e;
@@ -170,6 +190,10 @@ export async function startAgentProcess(
     stdout: () => texts.stdout,
     stderr: () => texts.stderr,
     line,
+    accessLog: () =>
+      texts.stdout.split("\n").slice(0, -1).filter((l) => l.startsWith("{")).map((l) =>
+        JSON.parse(l) as AccessLine
+      ),
     signal,
     ended,
     stop,

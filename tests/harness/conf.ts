@@ -18,8 +18,8 @@ export interface ConfOptions {
   /** Default 127.0.0.1:0. */
   readonly http?: string;
   readonly admin?: string;
-  /** Further lines of chassis.yaml under `cse:` (two spaces deep). */
-  readonly chassis?: string;
+  /** `cse.mesh`: engine, accessLog, limits, timeouts, … */
+  readonly mesh?: Readonly<Record<string, unknown>>;
   /** Default `true`; null leaves the key out. */
   readonly registratorDisabled?: string | null;
 }
@@ -63,7 +63,7 @@ export function chassisText(options: ConfOptions = {}): string {
 ${disabled === null ? "" : `      registrator:\n        disabled: ${disabled}\n`}      serviceDiscovery:
         type: ${options.discovery ?? "file"}
         address: rules
-${options.chassis ?? ""}`;
+${options.mesh === undefined ? "" : `  mesh: ${JSON.stringify(options.mesh)}\n`}`;
 }
 
 /** One service with one endpoint per entry of `endpoints` (version label -> port of 127.0.0.1). */
@@ -119,6 +119,9 @@ ${
   }${more}`;
 }
 
+/** What the short name means in namespace default; a ServiceEntry must declare it in full. */
+export const ISTIOSERVER = "istioserver.default.svc.cluster.local";
+
 /** The mission's own case: service, subsets and split in one file. */
 export function istioserver(
   endpoints: Readonly<Record<string, number>>,
@@ -126,7 +129,7 @@ export function istioserver(
   more = "",
 ): string {
   return [
-    serviceEntry("istioserver", 8084, endpoints),
+    serviceEntry(ISTIOSERVER, 8084, endpoints),
     destinationRule("istioserver", Object.keys(endpoints)),
     splitRule("istioserver", weights, more),
   ].join("---\n");
