@@ -144,7 +144,7 @@ async function once(
     if (sent < request.length) await writeAll(connection.stream, request.subarray(sent));
     if (ex.body.done) {
       ex.requestSentMs = startMs;
-      if (ex.timeoutMs > 0 || ex.perTryTimeoutMs > 0) startRouteTimeout(proxy, ex, connection);
+      if (ex.timeoutMs > 0 || ex.perTryTimeoutMs > 0) startRouteTimeout(proxy, ex, connection, startMs);
       else connection.deadline = Infinity;
     } else {
       // Not awaited: the answer may come before the body is through.

@@ -19,6 +19,8 @@ export const TICK_MS = 100;
 export class Deadlines {
   /** Monotonic ms, at most about a tick old. For deadlines of seconds; short ones read the clock. */
   now: number;
+  /** Add to monotonic ms for wall time; as fresh as `now`. */
+  wallOffset: number;
   readonly #items: Expirable[] = [];
   #nextSweep = Infinity;
   #cancel: (() => void) | null = null;
@@ -28,6 +30,7 @@ export class Deadlines {
   constructor(clock: Clock) {
     this.#clock = clock;
     this.now = clock.monotonic();
+    this.wallOffset = clock.now() - this.now;
   }
 
   get size(): number {
@@ -81,6 +84,7 @@ export class Deadlines {
     this.#cancel = null;
     this.#nextSweep = Infinity;
     const now = this.now = this.#clock.monotonic();
+    this.wallOffset = this.#clock.now() - now;
     let next = now + TICK_MS;
     const items = this.#items;
     // Downwards, because expire() may remove the item, which moves the last one (already seen) into its place.

@@ -12,7 +12,7 @@ import { HEAD_TOO_LARGE, problemOf } from "../wire/http1/problems.ts";
 import { BodyReader } from "./body_reader.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
-import { Exchange, type Framing, type Responder } from "./exchange.ts";
+import { addressText, Exchange, type Framing, type Responder } from "./exchange.ts";
 import { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
 import { writeLastChunk } from "./prepare.ts";
@@ -59,8 +59,9 @@ export class DownstreamConnection implements Responder, Expirable {
   readonly #stream: AcceptedStream;
   readonly #input: Input;
   readonly #head: MessageHead;
+  readonly #remoteText: string;
   readonly #body: BodyReader;
-  readonly #onGone: () => void;
+  readonly #onWatched: (n: unknown) => void;
   #state = IDLE;
   #exchange: Exchange | null = null;
   #out: ByteWriter | null = null;
@@ -74,9 +75,12 @@ export class DownstreamConnection implements Responder, Expirable {
     this.#stream = stream;
     this.#input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
     this.#head = new MessageHead(proxy.config.proxy.limits.maxHeaderCount);
+    this.#remoteText = addressText(stream.remote);
     this.#body = new BodyReader(this.#input, "downstream");
     this.#body.beforeWait = () => this.#beforeBodyWait();
-    this.#onGone = () => this.#exchange?.cancel();
+    this.#onWatched = (n) => {
+      if (typeof n !== "number") this.#exchange?.cancel();
+    };
   }
 
   get idle(): boolean {
@@ -184,7 +188,14 @@ export class DownstreamConnection implements Responder, Expirable {
     this.sent = 0;
     this.#continueSent = false;
     this.#state = BUSY;
-    const ex = this.#exchange = new Exchange(head, this.#body, this, this.#stream.remote, this.#stream.local);
+    const ex = this.#exchange = new Exchange(
+      head,
+      this.#body,
+      this,
+      this.#stream.remote,
+      this.#stream.local,
+      this.#remoteText,
+    );
     const now = ex.startMs = proxy.clock.monotonic();
     proxy.deadlines.now = now;
     this.deadline = now + WATCH_AFTER_MS;
@@ -317,7 +328,7 @@ export class DownstreamConnection implements Responder, Expirable {
       case BUSY:
         // The answer takes its time: from now on notice when the client goes away. The read serves the next head.
         if (this.#exchange !== null && this.#body.done && !this.#tunnel) {
-          this.#input.prefetch(NOTHING, this.#onGone);
+          this.#input.prefetch(this.#onWatched);
         }
         return;
       case HEAD:

@@ -96,6 +96,8 @@ export class Exchange {
     readonly responder: Responder,
     readonly remote: StreamAddress,
     readonly local: StreamAddress,
+    /** `remote` as text, where the engine has it at hand for all requests of a connection. */
+    readonly remoteText: string = addressText(remote),
   ) {}
 
   /** The client went away: lets go of the upstream. Idempotent. */
@@ -111,4 +113,9 @@ export class Exchange {
     if (flag === "" || this.flags.split(",").includes(flag)) return;
     this.flags = this.flags === "" ? flag : `${this.flags},${flag}`;
   }
+}
+
+/** `10.0.0.1:8080`, `[::1]:80` */
+export function addressText({ hostname, port }: StreamAddress): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -72,14 +72,14 @@ export class Input {
     this.buf = next;
   }
 
-  /** Starts a read now. `onEnd` is called when it meets the end or fails, `onData` when bytes came; both may come late. */
-  prefetch(onData: () => void, onEnd: () => void): void {
+  /** Starts a read now; `settled` is told the count, null at the end, undefined on failure, perhaps long after. */
+  prefetch(settled: (n: number | null | undefined) => void): void {
     if (this.#pending !== null) return;
     if (this.start === this.end) this.start = this.end = 0;
     if (this.buf.length - this.end < MIN_PREFETCH_ROOM) return;
     const p = this.stream.read(this.end === 0 ? this.buf : this.buf.subarray(this.end));
     this.#pending = p;
-    p.then((n) => n === null ? onEnd() : onData(), onEnd);
+    p.then(settled, settled as () => void);
   }
 
   /** For a long body: reads go into a large buffer from the pool. Only while nothing is at hand and no read is under way. */

@@ -4,7 +4,7 @@
  */
 import { MeshError } from "../core/errors.ts";
 import type { Clock, Resolver } from "../core/ports.ts";
-import { normalAddress } from "./own_addresses.ts";
+import { normalAddress } from "../core/ip.ts";
 
 interface Entry {
   addresses: readonly string[] | null;

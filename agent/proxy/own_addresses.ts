@@ -1,16 +1,7 @@
 /** Which addresses lead back to this agent, and which are never gone to. Addresses are compared in one normal spelling. */
 import { MeshError } from "../core/errors.ts";
+import { normalAddress } from "../core/ip.ts";
 import type { ListenAddress } from "../settings/types.ts";
-import ipaddr from "ipaddr.js";
-
-/** Lower-case, shortest spelling; IPv4-mapped IPv6 becomes IPv4. Undefined for names. */
-export function normalAddress(text: string): string | undefined {
-  const plain = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
-  if (!ipaddr.isValid(plain)) return undefined;
-  // One dotted quad only: "127.1" and "2130706433" are names to us, and stay unresolvable.
-  if (!plain.includes(":") && !/^\d+\.\d+\.\d+\.\d+$/.test(plain)) return undefined;
-  return ipaddr.process(plain).toString();
-}
 
 function isLoopbackOrAny(address: string): boolean {
   return address.startsWith("127.") || address === "::1" || address === "0.0.0.0" || address === "::";

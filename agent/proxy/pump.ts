@@ -39,7 +39,7 @@ export async function pump(proxy: ProxyContext, ex: Exchange, connection: Upstre
       await writeAll(connection.stream, frame.view());
     }
     ex.pumping = false;
-    startRouteTimeout(proxy, ex, connection);
+    startRouteTimeout(proxy, ex, connection, proxy.clock.monotonic());
   } catch (error) {
     // A write that fails says little; the answer (or its absence) tells more. A body that fails ends the exchange.
     if (!connection.closed && !body.done) {
@@ -52,8 +52,12 @@ export async function pump(proxy: ProxyContext, ex: Exchange, connection: Upstre
 }
 
 /** The route's timeout begins when the whole request has been sent (istio-semantics 1.9). */
-export function startRouteTimeout(proxy: ProxyContext, ex: Exchange, connection: UpstreamConnection): void {
-  const now = proxy.clock.monotonic();
+export function startRouteTimeout(
+  proxy: ProxyContext,
+  ex: Exchange,
+  connection: UpstreamConnection,
+  now: number,
+): void {
   ex.requestSentMs = now;
   if (ex.timeoutMs > 0 && ex.routeDeadline === Infinity) ex.routeDeadline = now + ex.timeoutMs;
   const perTry = ex.perTryTimeoutMs > 0 ? now + ex.perTryTimeoutMs : Infinity;

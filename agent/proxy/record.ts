@@ -7,7 +7,7 @@ export function record(proxy: ProxyContext, ex: Exchange): void {
   const { head, responder, body } = ex;
   const duration = proxy.clock.monotonic() - ex.startMs;
   const result: RequestRecord = {
-    startMs: proxy.clock.now() - duration,
+    startMs: ex.startMs + proxy.deadlines.wallOffset,
     method: ex.method,
     path: ex.view === null || ex.method === "CONNECT" ? ex.target : pathOf(ex),
     protocol: head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0",
@@ -26,7 +26,7 @@ export function record(proxy: ProxyContext, ex: Exchange): void {
     upstreamHost: ex.upstreamHost,
     routeName: ex.route === null ? "" : ex.route.name,
     virtualHost: ex.virtualHost === null ? "" : ex.virtualHost.source.name,
-    downstreamRemote: remoteText(ex),
+    downstreamRemote: ex.remoteText,
     attempts: ex.attempts,
   };
   proxy.observer.request(result);
@@ -37,9 +37,4 @@ function pathOf(ex: Exchange): string {
   const view = ex.view!;
   if (view.pathStart < 0) return view.query === undefined ? view.path : `${view.path}?${view.query}`;
   return ex.target.substring(view.pathStart - ex.head.targetStart);
-}
-
-function remoteText(ex: Exchange): string {
-  const { hostname, port } = ex.remote;
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -65,7 +65,8 @@ export class ByteWriter {
   }
 
   view(): Uint8Array {
-    return this.buf.subarray(0, this.length);
+    // Buffer's own subarray costs more.
+    return new Uint8Array(this.buf.buffer, this.buf.byteOffset, this.length);
   }
 
   clear(): void {
