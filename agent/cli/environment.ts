@@ -1,25 +1,19 @@
 /**
- * The process environment as a map. Under the shipped permission set only named variables may be read and the whole cannot
- * be listed, so each is asked for by name; one that may not be read counts as unset.
+ * The process environment, by name: under the shipped permission set only named variables may be read and the whole cannot
+ * be listed.
  */
-export function environment(): ReadonlyMap<string, string> {
-  try {
-    return new Map(Object.entries(Deno.env.toObject()));
-  } catch {
-    return new NamedEnvironment();
-  }
-}
-
-class NamedEnvironment extends Map<string, string> {
-  override get(name: string): string | undefined {
+export function environment(
+  names: Iterable<string>,
+): { variables: ReadonlyMap<string, string>; unreadable: ReadonlySet<string> } {
+  const variables = new Map<string, string>();
+  const unreadable = new Set<string>();
+  for (const name of names) {
     try {
-      return Deno.env.get(name);
+      const value = Deno.env.get(name);
+      if (value !== undefined) variables.set(name, value);
     } catch {
-      return undefined;
+      unreadable.add(name);
     }
   }
-
-  override has(name: string): boolean {
-    return this.get(name) !== undefined;
-  }
+  return { variables, unreadable };
 }

@@ -4,10 +4,11 @@ import type { Diagnostic } from "../core/diagnostics.ts";
 import { formatDiagnostic } from "../core/diagnostics.ts";
 import type { Log } from "../core/ports.ts";
 import { createLog } from "../net/log.ts";
+import { formatConfig, jsonConfig } from "../settings/format.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { Run } from "./command.ts";
 import { untilSignal } from "./lifetime.ts";
-import { loadSettings, printConfig, settingsText } from "./load_settings.ts";
+import { loadSettings, settingsText } from "./load_settings.ts";
 
 export const run: Run = async (args, terminal) => {
   if (args.words.length > 0) {
@@ -21,7 +22,9 @@ export const run: Run = async (args, terminal) => {
   }
   if (args.has("print-config")) {
     if (diagnostics.length > 0) terminal.note(settingsText(diagnostics, terminal.paint, files));
-    terminal.print(printConfig(config, args.has("json")));
+    terminal.print(
+      args.has("json") ? JSON.stringify(jsonConfig(config), null, 2) : formatConfig(config).trimEnd(),
+    );
     return 0;
   }
   const log = createLog({ level: config.log.level, format: args.has("log-json") ? "json" : "text" });

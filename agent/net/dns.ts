@@ -1,10 +1,10 @@
 /** Names to addresses by the system's settings (search list, ndots, /etc/hosts). */
-import { isIP } from "node:net";
+import { normalAddress } from "../core/ip.ts";
 import type { Resolver } from "../core/ports.ts";
 
 export const systemResolver: Resolver = {
   async resolve(hostname) {
-    if (isIP(hostname) !== 0) return [hostname];
+    if (normalAddress(hostname) !== undefined) return [hostname];
     // RFC 6761: these never leave the machine, whatever a name server says.
     if (hostname === "localhost" || hostname.endsWith(".localhost")) return ["127.0.0.1"];
     const [v4, v6] = await Promise.allSettled([
