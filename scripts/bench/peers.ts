@@ -253,14 +253,14 @@ spec:
 export function agentSettings(port: number, admin: number): Record<string, string> {
   return {
     "chassis.yaml": `servicecomb:
-  registrator: { disabled: true }
   protocols:
     http: { listenAddress: "127.0.0.1:${port}" }
     rest-admin: { listenAddress: "127.0.0.1:${admin}" }
-  serviceDiscovery: { type: file, address: rules }
+  registry:
+    registrator: { disabled: true }
+    serviceDiscovery: { type: file, address: rules }
 `,
-    "router.yaml": `servicecomb:
-  router: { infra: file }
+    "router.yaml": `router: { infra: file }
 `,
     "microservice.yaml": `servicecomb:
   service: { name: bench, version: 1.0.0 }

@@ -88,18 +88,19 @@ export async function probe(port: number, host: string, path = "/"): Promise<num
   }
 }
 
-/** Milliseconds until the first 200 through `port`; throws with the log's end after `limitMs`. */
+/** Milliseconds until the first answer with `want` through `port`; throws with the log's end after `limitMs`. */
 export async function untilAnswers(
   port: number,
   host: string,
   limitMs: number,
   logFile: string,
+  { path, want }: { path: string; want: number } = { path: "/", want: 200 },
 ): Promise<number> {
   const startMs = performance.now();
   let status = 0;
   while (performance.now() - startMs < limitMs) {
-    status = await probe(port, host);
-    if (status === 200) return performance.now() - startMs;
+    status = await probe(port, host, path);
+    if (status === want) return performance.now() - startMs;
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   const log = await Deno.readTextFile(logFile).catch(() => "");

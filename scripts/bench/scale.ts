@@ -38,7 +38,8 @@ async function live(ground: Ground, count: number, changes: number): Promise<Liv
   const agent = start("agent", command, log, env);
   try {
     const host = "svc-0.default.svc.cluster.local";
-    const readyMs = await untilAnswers(port, `svc-${count - 1}.default.svc.cluster.local`, 60_000, log);
+    const last = `svc-${count - 1}.default.svc.cluster.local`;
+    const readyMs = await untilAnswers(port, last, 60_000, log, { path: "/marker", want: 210 });
     await new Promise((resolve) => setTimeout(resolve, 2000));
     const idleMb = rssMb(agent.pid);
     const changeMs: number[] = [];
