@@ -2,6 +2,7 @@
 import { MeshError } from "../core/errors.ts";
 import type { HeaderOps } from "../route/types.ts";
 import { latin1OfUtf8 } from "../wire/http1/byte_writer.ts";
+import { latin1 } from "../wire/http1/head.ts";
 import type { ProxyContext } from "./context.ts";
 import { preflightFields } from "./cors.ts";
 import type { Exchange } from "./exchange.ts";
@@ -10,7 +11,7 @@ import { formatContext } from "./format.ts";
 import { newRequestId } from "./ids.ts";
 import type { RequestHeadView } from "./request_view.ts";
 import { reply } from "./reply.ts";
-import { grpcFields, isGrpc } from "./rescue.ts";
+import { grpcFields, grpcStatusOf, isGrpc } from "./rescue.ts";
 import { wait } from "./retry.ts";
 import type { Selected } from "./select.ts";
 
@@ -86,7 +87,13 @@ function local(
   ex.status = status;
   const ops: HeaderOps | null = ex.route === null ? null : ex.route.responseOps;
   if (ex.requestId === "") ex.requestId = ex.head.value("x-request-id") ?? newRequestId(proxy.rng);
-  if (body.length > 0) fields.push({ name: "content-type", key: "content-type", value: "text/plain" });
+  const grpc = isGrpc(ex);
+  // A gRPC client gets every answer of ours in its own shape, rule-made ones too (istio-semantics 1.14).
+  if (grpc) {
+    fields.push(
+      ...grpcFields(grpcStatusOf(status), typeof body === "string" ? body : latin1(body, 0, body.length)),
+    );
+  } else if (body.length > 0) fields.push({ name: "content-type", key: "content-type", value: "text/plain" });
   if (ops !== null) runOps(ops, null, fields, formatContext(proxy, ex, null, fields));
-  return reply(proxy, ex, status, fields, body);
+  return grpc ? reply(proxy, ex, 200, fields, "") : reply(proxy, ex, status, fields, body);
 }

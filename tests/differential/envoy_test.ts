@@ -2,7 +2,7 @@
  * The whole way against Envoy: random Istio rules through our parser and compiler, the result as a bootstrap into Envoy
  * and into our own proxy, the same requests to both. Same status, upstream, request as the upstream saw it, response.
  *
- * MESH_ORACLE_SEED (default 1) and MESH_ORACLE_SETS (default 300) choose the rule sets; a failure prints the seed.
+ * MESH_ORACLE_SEED (default 1) and MESH_ORACLE_SETS (default 600) choose the rule sets; a failure prints the seed.
  */
 import assert from "node:assert/strict";
 import { envoyBootstrap } from "../../agent/admin/envoy_bootstrap.ts";
@@ -22,7 +22,7 @@ import { startOwnProxy } from "./own_proxy.ts";
 import { RawClient, type RawRequest, type RawResponse, Upstream } from "./raw_http.ts";
 
 const SEED = Number(Deno.env.get("MESH_ORACLE_SEED") ?? 1);
-const SETS = Number(Deno.env.get("MESH_ORACLE_SETS") ?? 300);
+const SETS = Number(Deno.env.get("MESH_ORACLE_SETS") ?? 600);
 const REQUESTS = 20;
 /** Rule sets in one start of Envoy. */
 const BATCH = 100;

@@ -120,7 +120,7 @@ class Generator {
   services(ports: UpstreamPorts): Text[] {
     const entry = (short: string, endpoints: Text[], more: Text = {}) =>
       this.#object("ServiceEntry", short, {
-        hosts: [this.#host(short.replace("w", "*.w"))],
+        hosts: [this.#host(short === "w" ? "*.w" : short)],
         ports: [{ number: 80, name: "http", protocol: "HTTP" }, {
           number: 8080,
           name: "alt",
@@ -141,6 +141,8 @@ class Generator {
       entry("b", [at(ports.b)]),
       entry("c", [at(ports.c)]),
       entry("w", [at(ports.w)]),
+      // Nobody listens on port 1.
+      entry("dead", [at(1)]),
       this.#object("DestinationRule", "a", {
         host: this.#host("a"),
         ...(this.#rarely(2)
@@ -279,7 +281,9 @@ class Generator {
       ["b"],
       ["b"],
       ["c"],
-      ...(this.#rarely(8) ? [["a", "empty"], ["a", "nowhere"], ["gone"]] as [string, string?][] : []),
+      ...(this.#rarely(8)
+        ? [["a", "empty"], ["a", "nowhere"], ["gone"], ["dead"]] as [string, string?][]
+        : []),
     ]);
     const port = this.#rarely(5)
       ? { port: { number: this.#one([80, 8080, ...(this.#rarely(8) ? [81] : [])]) } }
@@ -459,6 +463,13 @@ class Generator {
         headers.push(["Access-Control-Request-Method", this.#one(["GET", "PUT"])]);
       }
       if (method === "OPTIONS" && this.#rarely(2)) headers.push(["Access-Control-Request-Headers", "x-flag"]);
+    }
+    // Answers of the proxy's own are gRPC-shaped for these.
+    if (this.#rarely(15)) {
+      headers.push([
+        "Content-Type",
+        this.#one(["application/grpc", "application/grpc+proto", "application/grpcx"]),
+      ]);
     }
     const body = ["POST", "PUT", "PATCH"].includes(method) && !this.#rarely(3)
       ? this.#one(["x", "body text", "y".repeat(3000)])

@@ -25,6 +25,7 @@ const RESPONSE_IGNORED: Readonly<Record<string, string>> = {
   "transfer-encoding": "belongs to the hop",
   "content-length": "follows from the body, which is compared where it matters",
   "proxy-status": "the agent explains its own answers (RFC 9209)",
+  "grpc-message": "the agent explains its own answers",
   [SEEN_HEADER]: "compared field by field",
 };
 
