@@ -12,8 +12,14 @@ export interface LifetimeOptions {
   readonly onEnd?: () => void;
 }
 
-/** SIGTERM or SIGINT drains, a second one ends at once; SIGHUP rereads. Resolves with 0. */
-export async function untilSignal(agent: RunningAgent, options: LifetimeOptions): Promise<ExitCode> {
+/**
+ * SIGTERM or SIGINT drains, a second one ends at once; SIGHUP rereads. Resolves with 0. Takes an agent that is still starting
+ * too, so that no signal finds the process without a handler; rejects as the start does.
+ */
+export async function untilSignal(
+  starting: RunningAgent | Promise<RunningAgent>,
+  options: LifetimeOptions,
+): Promise<ExitCode> {
   const { log } = options;
   let signals = 0;
   let first = () => {};
@@ -22,7 +28,8 @@ export async function untilSignal(agent: RunningAgent, options: LifetimeOptions)
   const insisted = new Promise<void>((resolve) => second = resolve);
   const end = () => (++signals === 1 ? first : second)();
   const hup = () => {
-    reread(agent, options).catch((error: unknown) => {
+    // A start that fails is told by whoever awaits it below.
+    Promise.resolve(starting).then((agent) => reread(agent, options)).catch((error: unknown) => {
       log.log("error", "Cannot reread", { error: error instanceof Error ? error.message : String(error) });
     });
   };
@@ -40,6 +47,8 @@ export async function untilSignal(agent: RunningAgent, options: LifetimeOptions)
   Deno.addSignalListener("SIGHUP", hup);
   globalThis.addEventListener("unhandledrejection", survive);
   try {
+    const agent = await Promise.race([starting, insisted.then(() => null)]);
+    if (agent === null) return 0;
     await asked;
     options.onEnd?.();
     await Promise.race([

@@ -29,11 +29,13 @@ export const run: Run = async (args, terminal) => {
   }
   const log = createLog({ level: config.log.level, format: args.has("log-json") ? "json" : "text" });
   tell(log, diagnostics);
-  const agent = await startAgent(config, { log });
-  if (agent.world.current.revision === 0) {
-    log.log("warn", "no rules are in yet: requests are answered 503 (not synced) until they are");
-  }
-  return await untilSignal(agent, {
+  const starting = startAgent(config, { log }).then((agent) => {
+    if (agent.world.current.revision === 0) {
+      log.log("warn", "no rules are in yet: requests are answered 503 (not synced) until they are");
+    }
+    return agent;
+  });
+  return await untilSignal(starting, {
     log,
     async reread(): Promise<AgentConfig | undefined> {
       const next = await loadSettings(args);
