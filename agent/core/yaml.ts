@@ -56,11 +56,33 @@ export function splitDocuments(text: string): YamlDocument[] {
   return documents;
 }
 
+// js-yaml's numbers are not quite YAML 1.2's (1_000, 0b1, -0x1, +.5): held to the standard, as the placing parser is.
+const INT = /^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$/;
+const FLOAT =
+  /^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
+
+function withShape(type: any, shape: RegExp): any {
+  const { tag, kind, construct, predicate, represent, defaultStyle } = type;
+  return new (yaml as any).Type(tag, {
+    kind,
+    resolve: (text: string | null) => text !== null && shape.test(text),
+    construct,
+    predicate,
+    represent,
+    defaultStyle,
+  });
+}
+
+const { types } = yaml as any;
+const SCHEMA = (yaml as any).FAILSAFE_SCHEMA.extend({
+  implicit: [types.null, types.bool, withShape(types.int, INT), withShape(types.float, FLOAT)],
+});
+
 /** The value of one document, or where it is malformed (lines relative to the file through `document.line`). */
 export function parseYaml(document: YamlDocument): { value: YamlValue } | { error: YamlError } {
   try {
     return {
-      value: ((yaml as any).load(document.text, { schema: (yaml as any).CORE_SCHEMA }) ?? null) as YamlValue,
+      value: ((yaml as any).load(document.text, { schema: SCHEMA }) ?? null) as YamlValue,
     };
   } catch (e) {
     // Thousands of open brackets use up the stack of a recursive parser.

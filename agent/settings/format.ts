@@ -1,7 +1,7 @@
 /** The effective settings with their origins, as `run --print-config` shows them. */
 import { formatOrigin } from "../core/diagnostics.ts";
 import { formatDuration } from "../core/duration.ts";
-import { SETTINGS } from "./schema.ts";
+import { SETTINGS, variablesOf } from "./schema.ts";
 import type { AgentConfig, ListenAddress, SettingOrigin } from "./types.ts";
 import { formatListenAddress } from "./value.ts";
 
@@ -50,4 +50,22 @@ function originText({ from, where }: SettingOrigin): string {
 
 function shown(value: unknown): string {
   return typeof value === "string" && value !== "" ? value : JSON.stringify(value);
+}
+
+/** Every setting as a Markdown table, for the documentation. */
+export function settingsTable(): string {
+  return [
+    "| key | default | meaning | variables and flag |",
+    "|---|---|---|---|",
+    ...SETTINGS.map((setting) => {
+      const { key, form, fallback, about, flag } = setting;
+      const standard = form.kind === "duration" ? formatDuration(fallback as number) : fallback;
+      const values = form.kind === "word" ? `; ${form.words.join(", ")}` : "";
+      const names = [...variablesOf(setting), ...(flag === undefined ? [] : [`--${flag}`])];
+      const cell = standard === undefined || standard === "" ? "" : `\`${shown(standard)}\``;
+      return `| \`${key}\` | ${cell} | ${about}${values} | ${
+        names.map((name) => `\`${name}\``).join(", ")
+      } |`;
+    }),
+  ].join("\n") + "\n";
 }

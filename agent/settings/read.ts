@@ -26,7 +26,7 @@ import { formatListenAddress, parseListenAddress, readValue, type Written } from
 import { readMetadata, workloadLabels } from "./workload.ts";
 
 export { referencedVariables } from "./expand.ts";
-export { formatConfig, jsonConfig } from "./format.ts";
+export { formatConfig, jsonConfig, settingsTable } from "./format.ts";
 export { ENV_NAMES, ENV_PERMISSIONS, SETTINGS } from "./schema.ts";
 export { PAIRS, pairsTable } from "./sources.ts";
 
@@ -39,9 +39,10 @@ export interface SettingsInput {
   readonly label?: string;
   /** File name (`chassis.yaml`) -> text. */
   readonly files: ReadonlyMap<string, string>;
+  /** Asked by name; need not list what it has. */
   readonly env: ReadonlyMap<string, string>;
   readonly flags?: SettingFlags | undefined;
-  /** Variables that the caller was not permitted to read. */
+  /** Variables that the caller was not permitted to read. Others that `env` does not give are unset. */
   readonly unreadable?: ReadonlySet<string>;
 }
 
@@ -59,7 +60,17 @@ export function readSettings(input: SettingsInput): SettingsReading {
   const { metadata, diagnostics: wrongMetadata } = readMetadata(input.env);
   diagnostics.push(...wrongMetadata);
   const config = assemble(context, metadata);
-  return hasErrors(diagnostics) ? { diagnostics } : { config, diagnostics };
+  // Finding places is slow, and mere infos are mostly not looked at.
+  return hasErrors(diagnostics) ? { diagnostics: sorted(diagnostics) } : { config, diagnostics };
+}
+
+/** By file and place; what has no place first. */
+function sorted(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  const place = ({ where: { file = "", line = 0, column = 0 } }: Diagnostic) => ({ file, line, column });
+  return diagnostics.map((d) => ({ d, at: place(d) })).sort((a, b) =>
+    (a.at.file < b.at.file ? -1 : a.at.file > b.at.file ? 1 : 0) || a.at.line - b.at.line ||
+    a.at.column - b.at.column
+  ).map(({ d }) => d);
 }
 
 interface Context {
@@ -113,10 +124,12 @@ function judgeFile(name: string, text: string, file: string): Diagnostic | undef
     if (!/^\s*[^\s#-]/m.test(text)) return undefined;
     return diagnostic("S121", `File "${name}" has no effect here: ${why}`, { file });
   }
-  const near = nearest(name, FILES);
+  // By the stem: the common ending would make everything near.
+  const stem = (file: string) => file.replace(/\.ya?ml$/, "");
+  const near = nearest(stem(name), FILES.map(stem));
   return diagnostic(
     "S122",
-    `File "${name}" is not read` + (near === undefined ? "" : `; did you mean "${near}"?`),
+    `File "${name}" is not read` + (near === undefined ? "" : `; did you mean "${near}.yaml"?`),
     { file },
   );
 }

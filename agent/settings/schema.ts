@@ -217,7 +217,7 @@ export const SETTINGS: readonly Setting[] = [
   limit("maxConnections", 16_384, "connections from applications: 503 overloaded"),
   limit("maxInFlight", 8_192, "requests under way: 503 overloaded"),
   limit("maxDrainBytes", 65_536, "unread body taken in after an own answer; above, the connection closes"),
-  limit("maxIdlePerEndpoint", 256, "idle connections kept per endpoint"),
+  limit("maxIdlePerEndpoint", 1024, "idle connections kept per endpoint"),
   timeout("head", 10_000, "the whole request head: 408"),
   timeout("bodyStall", 60_000, "a body without a byte of progress, either side"),
   timeout("idle", 3_600_000, "a connection of an application without a request"),
@@ -238,7 +238,7 @@ export function variablesOf(setting: Setting): readonly string[] {
 }
 
 /** Node metadata that Istio's own agent takes from the environment; under restricted permissions only these are seen. */
-const METADATA_NAMES = [
+export const METADATA_NAMES: readonly string[] = [
   "ISTIO_METAJSON_ANNOTATIONS",
   "ISTIO_METAJSON_LABELS",
   "ISTIO_METAJSON_PLATFORM_METADATA",

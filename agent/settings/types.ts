@@ -68,7 +68,7 @@ export interface ProxyLimits {
   readonly maxInFlight: number;
   /** Unread request body that is drained after a local answer. Default 65536. */
   readonly maxDrainBytes: number;
-  /** Idle keep-alive connections kept per endpoint. Default 256. */
+  /** Idle keep-alive connections kept per endpoint. Default 1024. */
   readonly maxIdlePerEndpoint: number;
 }
 

@@ -1,13 +1,18 @@
 /** Who the workload is: node metadata and labels, as Istio's own agent makes them. */
 import { type Diagnostic, diagnostic } from "../core/diagnostics.ts";
+import { METADATA_NAMES } from "./schema.ts";
 
-/** `ISTIO_META_NAME=text` and `ISTIO_METAJSON_NAME=JSON` -> NAME: value. */
+/**
+ * `ISTIO_META_NAME=text` and `ISTIO_METAJSON_NAME=JSON` -> NAME: value. The names that Istio's agent uses are asked for;
+ * others count when the environment can be listed.
+ */
 export function readMetadata(
   env: ReadonlyMap<string, string>,
 ): { metadata: Record<string, unknown>; diagnostics: Diagnostic[] } {
   const metadata = new Map<string, unknown>();
   const diagnostics: Diagnostic[] = [];
-  for (const [name, value] of [...env].sort(([a], [b]) => a < b ? -1 : 1)) {
+  for (const name of [...new Set([...METADATA_NAMES, ...env.keys()])].sort()) {
+    const value = env.get(name) ?? "";
     if (value === "") continue;
     if (name.startsWith("ISTIO_META_")) {
       metadata.set(name.slice("ISTIO_META_".length), value);
