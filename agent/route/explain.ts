@@ -42,6 +42,7 @@ export interface ExplainedDestination {
   readonly note?: string;
 }
 
+/** The whole answer; JSON as it stands. */
 export interface Explanation {
   readonly request: string;
   readonly outcome:
@@ -227,8 +228,12 @@ function summaryOf(
     const { status, location } = route.redirect(view);
     return `Answered with ${status}, Location ${fromByteString(location)}`;
   }
+  if (virtualHost.source.name === "block_all") return `No rule knows host ${view.host}: 502 (REGISTRY_ONLY)`;
   if (kind === "directResponse") {
     return `Answered with ${route.direct?.status}, a body of ${route.direct?.body.length ?? 0} bytes`;
+  }
+  if (virtualHost.source.name === "allow_any") {
+    return `No rule knows host ${view.host}: it is passed on to where its name leads (ALLOW_ANY)`;
   }
   const [only, second] = route.destinations;
   if (only !== undefined && second === undefined) return `Goes to ${only.cluster}`;

@@ -9,7 +9,8 @@ const NEEDS_WORK = /[%\\"<>^`{|}]|\/\.\.?(?:[/;]|$)/;
 
 const ENCODE = /["<>^`{|}]/g;
 const UNRESERVED = /%(?:2[dDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])/g;
-const DOT_WITH_PARAMETERS = /(^|[/\\])(\.\.?);[^/\\]*/g;
+const STRAY_PERCENT = /%(?![0-9a-fA-F]{2})/g;
+const DOT_WITH_PARAMETERS = /\/(\.\.?);[^/]*/g;
 
 function encodeByte(c: string): string {
   return "%" + c.charCodeAt(0).toString(16).toUpperCase();
@@ -24,9 +25,13 @@ export function normalizePath(path: string): string {
   if (!NEEDS_WORK.test(path)) return path;
   if (path.charCodeAt(0) !== 0x2f) return path;
   const text = path
-    .replace(DOT_WITH_PARAMETERS, "$1$2")
+    .replace(DOT_WITH_PARAMETERS, "/$1")
     .replaceAll("\\", "/")
+    .replace(STRAY_PERCENT, "\0")
     .replace(UNRESERVED, decodeByte)
+    // A stray percent sign must not become an escape by what was decoded behind it.
+    .replace(/\0(?=[0-9a-fA-F]{2})/g, "%25")
+    .replaceAll("\0", "%")
     .replace(ENCODE, encodeByte);
   return removeDotSegments(text);
 }

@@ -41,6 +41,9 @@ const MEASURED: readonly (readonly [string, string])[] = [
   ["/a/..\\", "/"],
   ["/a%09", "/a%09"],
   ["/a%7f", "/a%7f"],
+  ["/%%41a", "/%25Aa"],
+  ["/%a%41", "/%25aA"],
+  ["/a\\..;b/c", "/a/..;b/c"],
 ];
 
 Deno.test("paths are normalised as Envoy does it", () => {

@@ -54,9 +54,11 @@ export function compileRegex(re2: string): CompiledRegex | { readonly error: str
 }
 
 function compileNew(source: string): CompiledRegex | { readonly error: string } {
+  // Outside of the try: a library that cannot be loaded is no mistake of the pattern.
+  const re2 = loadRe2();
   let exact: RE2JS;
   try {
-    exact = loadRe2().compile(source);
+    exact = re2.compile(source);
   } catch (e) {
     return { error: e instanceof Error ? e.message.replace(/^error parsing regexp: /, "") : String(e) };
   }
@@ -139,9 +141,10 @@ function substitute(substitution: string, group: (n: number) => string): string 
 export function substitutionError(re2: string, substitution: string): string | undefined {
   const bad = /\\(?![0-9\\])/.exec(substitution);
   if (bad !== null) return `\\ at character ${bad.index + 1} must be followed by a digit or another \\`;
+  const library = loadRe2();
   let groups: number;
   try {
-    groups = loadRe2().compile(re2).groupCount();
+    groups = library.compile(re2).groupCount();
   } catch {
     return undefined;
   }
