@@ -14,6 +14,13 @@
  *  8 answer    answer.ts                             upstream's answer -> client
  *  9 rescue    rescue.ts                             anything thrown -> answer
  * 10 record    record.ts                             always
+ *
+ * @example
+ * ```ts ignore
+ * const exchange = new Exchange(head, body, responder, remote, local);
+ * await handleExchange(proxy, exchange);
+ * exchange.status; // 200, or whatever was answered
+ * ```
  */
 import { MeshError } from "../core/errors.ts";
 import { answer } from "./answer.ts";
