@@ -65,6 +65,8 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
   let findings: readonly Diagnostic[] = [];
   let cancelFindings: (() => void) | undefined;
 
+  const unreadable = new Map<string, string>();
+
   /** Files to reread; undefined = all. */
   let changed: Set<string> | undefined;
   let firstChangeMs = -1;
@@ -121,7 +123,10 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
       }
     }
     const state = rules.update(changes);
-    const own = [...reading.unreadable].map(([file, reason]) =>
+    if (reading.complete) unreadable.clear();
+    for (const name of changes.keys()) unreadable.delete(name);
+    for (const [name, reason] of reading.unreadable) unreadable.set(name, reason);
+    const own = [...unreadable].map(([file, reason]) =>
       diagnostic("D105", `Cannot read the rule file "${file}": ${reason}; want a readable file`, { file })
     );
     if (state.documents.length === 0 && state.diagnostics.length === 0 && own.length === 0) {
@@ -134,6 +139,13 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
       );
     }
     const problem = own.map(formatDiagnostic).join("\n");
+    if (!published && unreadable.size > 0 && state.documents.length === 0) {
+      // Nothing could be read: that is no empty set of rules.
+      if (problem !== lastProblem) log.log("error", problem);
+      lastProblem = problem;
+      problems = own;
+      return;
+    }
     if (published && !state.changed && problem === lastProblem) return;
     // Only after success, so that a failed try is taken up again by the next reading.
     lastProblem = "(failed)";
@@ -144,7 +156,7 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
   const run = (): Promise<void> => {
     cancelTimer?.();
     cancelTimer = undefined;
-    if (running !== undefined) return running.then(() => firstChangeMs < 0 ? undefined : run());
+    if (running !== undefined) return running.then(() => firstChangeMs < 0 ? running : run());
     firstChangeMs = -1;
     const only = changed;
     changed = new Set();

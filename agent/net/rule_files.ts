@@ -10,7 +10,7 @@
  * reading?.files.get("rules/reviews.yaml");
  * ```
  */
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import type { DirectoryReading } from "../discovery/types.ts";
 
 const RULE_FILE = /\.(ya?ml|json)$/i;
@@ -18,8 +18,6 @@ const RULE_FILE = /\.(ya?ml|json)$/i;
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 /** Files read at a time. */
 const BREADTH = 32;
-/** Directories inside directories; a link that leads back up ends here. */
-const MAX_DEPTH = 16;
 
 export interface RuleFiles {
   readonly path: string;
@@ -71,12 +69,12 @@ export function createRuleFiles(path: string, label = labelFor(path)): RuleFiles
     }
   };
 
-  const list = async (directory: string, out: string[], unreadable: Map<string, string>, depth: number) => {
+  const list = async (directory: string, out: string[], unreadable: Map<string, string>) => {
     let entries: Deno.DirEntry[];
     try {
       entries = await Array.fromAsync(Deno.readDir(directory));
     } catch (error) {
-      if (depth === 0) throw error;
+      if (directory === path) throw error;
       if (!(error instanceof Deno.errors.NotFound)) {
         unreadable.set(join(label, relative(path, directory)), reasonOf(error));
       }
@@ -85,10 +83,8 @@ export function createRuleFiles(path: string, label = labelFor(path)): RuleFiles
     for (const entry of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
       if (entry.name.startsWith(".")) continue;
       const at = join(directory, entry.name);
-      const isDirectory = entry.isDirectory || (entry.isSymlink && await leadsToDirectory(at));
-      if (isDirectory) {
-        if (depth < MAX_DEPTH) await list(at, out, unreadable, depth + 1);
-      } else if (RULE_FILE.test(entry.name)) out.push(at);
+      if (entry.isDirectory || (entry.isSymlink && await leadsDown(at))) await list(at, out, unreadable);
+      else if (RULE_FILE.test(entry.name)) out.push(at);
     }
   };
 
@@ -100,7 +96,7 @@ export function createRuleFiles(path: string, label = labelFor(path)): RuleFiles
     const paths: string[] = [];
     try {
       if ((await Deno.stat(path)).isFile) paths.push(path);
-      else await list(path, paths, unreadable, 0);
+      else await list(path, paths, unreadable);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
       unreadable.set(label, reasonOf(error));
@@ -142,9 +138,12 @@ export function createRuleFiles(path: string, label = labelFor(path)): RuleFiles
   };
 }
 
-async function leadsToDirectory(path: string): Promise<boolean> {
+/** Whether a link leads to a directory, and not back up to one that it stands in. */
+async function leadsDown(link: string): Promise<boolean> {
   try {
-    return (await Deno.stat(path)).isDirectory;
+    const target = await Deno.realPath(link);
+    if (!(await Deno.stat(target)).isDirectory) return false;
+    return !`${await Deno.realPath(dirname(link))}/`.startsWith(`${target}/`);
   } catch {
     return false;
   }
