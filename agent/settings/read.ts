@@ -56,7 +56,7 @@ export interface SettingsReading {
 export function readSettings(input: SettingsInput): SettingsReading {
   const diagnostics: Diagnostic[] = [];
   const found = readFiles(input, diagnostics);
-  const context: Context = { input, found, origins: new Map(), diagnostics };
+  const context: Context = { input, found, origins: new Map(), refused: new Set(), diagnostics };
   const { metadata, diagnostics: wrongMetadata } = readMetadata(input.env);
   diagnostics.push(...wrongMetadata);
   const config = assemble(context, metadata);
@@ -77,6 +77,8 @@ interface Context {
   readonly input: SettingsInput;
   readonly found: ReadonlyMap<string, Found>;
   readonly origins: Map<string, SettingOrigin>;
+  /** Keys with a wrong value: what would follow from their default is not told, too. */
+  readonly refused: Set<string>;
   readonly diagnostics: Diagnostic[];
 }
 
@@ -99,7 +101,7 @@ function readFiles(input: SettingsInput, diagnostics: Diagnostic[]): Map<string,
       const before = found.get(key);
       if (before === undefined) {
         found.set(key, one);
-      } else if (JSON.stringify(before.value) !== JSON.stringify(one.value)) {
+      } else if (!isSame(before.value, one.value)) {
         const { file, line, column } = before.where;
         diagnostics.push(
           diagnostic(
@@ -114,6 +116,15 @@ function readFiles(input: SettingsInput, diagnostics: Diagnostic[]): Map<string,
     }
   }
   return found;
+}
+
+/** Scalars, and maps of scalars; what is deeper (aliases can make it endless) is never the same. */
+function isSame(a: YamlValue, b: YamlValue, deep = true): boolean {
+  if (a === b) return true;
+  if (!deep || typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const [keys, others] = [Object.keys(a), Object.keys(b)];
+  return keys.length === others.length &&
+    keys.every((key) => isSame(Reflect.get(a, key), Reflect.get(b, key), false));
 }
 
 function judgeFile(name: string, text: string, file: string): Diagnostic | undefined {
@@ -233,6 +244,7 @@ function mapTexts(value: YamlValue, change: (text: string) => string): YamlValue
 function judged(context: Context, setting: Setting, written: Written, name: string, where: Origin): unknown {
   const reading = readValue(setting.form, written);
   if ("value" in reading) return reading.value;
+  context.refused.add(setting.key);
   const { code, problem, path = [] } = reading;
   const at = path.reduce<unknown>(
     (value, part) => (value as Readonly<Record<string, unknown>>)[part],
@@ -335,7 +347,7 @@ const REGISTRATOR = "cse.service.registry.registrator.disabled";
 const TYPE = "cse.service.registry.serviceDiscovery.type";
 const ADDRESS = "cse.service.registry.serviceDiscovery.address";
 
-function judgeRegistrator({ input, origins, diagnostics }: Context, disabled: boolean): void {
+function judgeRegistrator({ input, origins, refused, diagnostics }: Context, disabled: boolean): void {
   const { from, where } = origins.get(REGISTRATOR) as SettingOrigin;
   if (!disabled) {
     diagnostics.push(
@@ -346,7 +358,7 @@ function judgeRegistrator({ input, origins, diagnostics }: Context, disabled: bo
         where,
       ),
     );
-  } else if (from === "default" && input.files.has("chassis.yaml")) {
+  } else if (from === "default" && !refused.has(REGISTRATOR) && input.files.has("chassis.yaml")) {
     const label = input.label ?? input.directory;
     diagnostics.push(
       diagnostic("S111", "registrator.disabled is not set: it counts as true, as Istio needs it", {
@@ -356,7 +368,8 @@ function judgeRegistrator({ input, origins, diagnostics }: Context, disabled: bo
   }
 }
 
-function judgePair({ origins, diagnostics }: Context, type: SourceType, infra: RouterInfra): void {
+function judgePair({ origins, refused, diagnostics }: Context, type: SourceType, infra: RouterInfra): void {
+  if (refused.has(TYPE) || refused.has("router.infra")) return;
   const typeAt = (origins.get(TYPE) as SettingOrigin).where;
   const infraAt = (origins.get("router.infra") as SettingOrigin).where;
   const state = PAIRS[type][infra];

@@ -276,6 +276,12 @@ Deno.test("a key that is set twice to different things", () => {
     "microservice.yaml": "service_description: {name: a}",
   };
   assert.equal(config({ files: same }).service.name, "a");
+  const codes = (text: string) => told(chassis(text)).map((line) => /\[(\w+)\]/.exec(line)?.[1]);
+  // An alias can make a value endless.
+  const endless = "cse: {service: {name: &x [*x]}}\nservice_description: {name: *x}\n";
+  assert.deepEqual(codes(endless), ["S103"]);
+  const twice = "cse: {service: {name: &x [*x]}}\nservice_description: {name: &y {a: *y}}\n";
+  assert.deepEqual(codes(twice), ["S103", "S106"]);
 });
 
 Deno.test("malformed YAML, and files that are not read", () => {
@@ -392,5 +398,20 @@ Deno.test("the service centre's variable has no effect on files", () => {
   assert.deepEqual(told(given), [
     "variable CSE_SERVICE_CENTER: info [S120] Variable CSE_SERVICE_CENTER has no effect here: serviceDiscovery.type " +
     'is "file"',
+  ]);
+});
+
+Deno.test("nothing is told that only follows from a wrong value", () => {
+  const { diagnostics } = read({
+    files: {
+      "chassis.yaml": "cse: {registry: {registrator: {disabled: maybe}, serviceDiscovery: {type: pilotv9}}}",
+      "router.yaml": "router: {infra: pilotv2}",
+    },
+  });
+  assert.deepEqual(diagnostics.map(formatDiagnostic), [
+    'conf/chassis.yaml:1:42: error [S103] Cannot read cse.registry.registrator.disabled "maybe": want true or false\n' +
+    "    Give the value in the form that the key wants.",
+    'conf/chassis.yaml:1:75: error [S105] Cannot read cse.registry.serviceDiscovery.type "pilotv9": want one of file, ' +
+    'pilot, pilotv2, pilotv3; did you mean "pilotv2"?\n    Use one of the values.',
   ]);
 });
