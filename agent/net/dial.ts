@@ -4,44 +4,67 @@ import type { AcceptedStream, Dialer, StreamAddress } from "../core/ports.ts";
 import type { ReadGate } from "./read_gate.ts";
 import { TcpStream } from "./stream.ts";
 
+/**
+ * An abort signal costs as much as the connection itself. So a connect that is given up is left to the kernel and closed should it
+ * still succeed, as long as no more than this many are left so; beyond that every connect gets a signal.
+ */
+const MAX_ABANDONED = 32;
+
 export function createDialer(gate: ReadGate | null = null): Dialer {
+  let abandoned = 0;
   return {
-    async dial(address: StreamAddress, timeoutMs: number): Promise<AcceptedStream> {
-      let late = false;
-      const controller = new AbortController();
-      const timer = setTimeout(() => {
-        late = true;
-        controller.abort();
-      }, Math.min(timeoutMs, 0x7fffffff));
-      try {
-        const conn = await Deno.connect({
-          hostname: address.hostname,
-          port: address.port,
-          signal: controller.signal,
+    dial(address: StreamAddress, timeoutMs: number): Promise<AcceptedStream> {
+      const controller = abandoned >= MAX_ABANDONED ? new AbortController() : null;
+      return new Promise((resolve, reject) => {
+        let late = false;
+        const timer = setTimeout(() => {
+          late = true;
+          abandoned++;
+          controller?.abort();
+          reject(
+            new MeshError(
+              "P304",
+              `Cannot connect to "${textOf(address)}": no answer within ${timeoutMs} ms`,
+              {
+                side: "upstream",
+                retry: "connect-failure",
+              },
+            ),
+          );
+        }, Math.min(timeoutMs, 0x7fffffff));
+        const { hostname, port } = address;
+        const connecting = Deno.connect(
+          controller === null ? { hostname, port } : { hostname, port, signal: controller.signal },
+        );
+        connecting.then((conn) => {
+          clearTimeout(timer);
+          if (late) {
+            abandoned--;
+            conn.close();
+            return;
+          }
+          resolve(new TcpStream(conn, gate));
+        }, (cause: unknown) => {
+          clearTimeout(timer);
+          if (late) {
+            abandoned--;
+            return;
+          }
+          reject(
+            new MeshError("P303", `Cannot connect to "${textOf(address)}": ${reasonOf(cause)}`, {
+              side: "upstream",
+              retry: "connect-failure",
+              cause,
+            }),
+          );
         });
-        if (late) {
-          conn.close();
-          throw new Error("late");
-        }
-        return new TcpStream(conn, gate);
-      } catch (cause) {
-        const where = `${address.hostname}:${address.port}`;
-        throw late
-          ? new MeshError("P304", `Cannot connect to "${where}": no answer within ${timeoutMs} ms`, {
-            side: "upstream",
-            retry: "connect-failure",
-            cause,
-          })
-          : new MeshError("P303", `Cannot connect to "${where}": ${reasonOf(cause)}`, {
-            side: "upstream",
-            retry: "connect-failure",
-            cause,
-          });
-      } finally {
-        clearTimeout(timer);
-      }
+      });
     },
   };
+}
+
+function textOf({ hostname, port }: StreamAddress): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
 function reasonOf(cause: unknown): string {
