@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { istioserver } from "../../tests/harness/conf.ts";
+import { configOf } from "../../tests/harness/world.ts";
+import { type Diagnostic, diagnostic } from "../core/diagnostics.ts";
+import { compileRules } from "../discovery/offline.ts";
+import type { World } from "../discovery/types.ts";
+import { EMPTY_PROGRAM } from "../model/model.ts";
+import { buildRouteTables } from "../route/table.ts";
+import { createAdmin, type ProxyState } from "./admin.ts";
+
+const RULES = compileRules(
+  new Map([["rules.yaml", istioserver({ v1: 8081, v2: 8082 }, { v1: 25, v2: 75 })]]),
+);
+
+function worldOf(revision: number): World {
+  const { program, tables } = RULES;
+  return revision === 0
+    ? {
+      revision,
+      program: EMPTY_PROGRAM,
+      tables: buildRouteTables(EMPTY_PROGRAM),
+      diagnostics: [],
+      publishedMs: 0,
+      stats: {},
+    }
+    : { revision, program, tables, diagnostics: [], publishedMs: 5, stats: { documents: 3 } };
+}
+
+function adminOf(more: {
+  revision?: number;
+  state?: ProxyState;
+  problems?: readonly Diagnostic[];
+  hostname?: string;
+} = {}) {
+  const config = configOf();
+  const admin = createAdmin({
+    config: {
+      ...config,
+      listen: { ...config.listen, admin: { hostname: more.hostname ?? "127.0.0.1", port: 30102 } },
+      service: { name: "demo", version: "1.0", application: "" },
+    },
+    world: { current: worldOf(more.revision ?? 1) },
+    state: more.state ?? { accepting: true, draining: false },
+    expose: () => "metrics 1\n",
+    problems: () => more.problems ?? [],
+    version: "9.9.9",
+  });
+  return async (path: string, init: RequestInit = {}) => {
+    const response = await admin(new Request(`http://127.0.0.1:30102${path}`, init));
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  };
+}
+
+Deno.test("admin: ready when rules are in, the listener accepts and nothing drains", async () => {
+  assert.deepEqual((await adminOf()("/ready")).text, "ready\n");
+  const missing = diagnostic("D101", "Cannot read the rules directory", { file: "rules" });
+  for (
+    const [more, why] of [
+      [{ revision: 0, problems: [missing] }, /no rules are in yet: Cannot read the rules directory/],
+      [{ state: { accepting: false, draining: false } }, /the proxy is not listening/],
+      [{ state: { accepting: true, draining: true } }, /draining/],
+    ] as const
+  ) {
+    const { status, text } = await adminOf(more)("/ready");
+    assert.equal(status, 503);
+    assert.match(text, why);
+  }
+  assert.equal((await adminOf({ revision: 0 })("/live")).status, 200);
+});
+
+Deno.test("admin: Mesher's health, version and route rules", async () => {
+  const get = adminOf();
+  const health = JSON.parse((await get("/v1/mesher/health")).text);
+  assert.equal(health.status, "green");
+  assert.equal(health.serviceName, "demo");
+  assert.equal(health.version, "1.0");
+  assert.equal(health.connectedConfigCenterClient, false);
+  assert.equal(health.connectedMonitoring, false);
+  const red = await adminOf({ revision: 0 })("/v1/mesher/health");
+  assert.equal(red.status, 500);
+  assert.equal(JSON.parse(red.text).status, "red");
+  assert.equal(JSON.parse((await get("/v1/mesher/version")).text).version, "9.9.9");
+
+  const rules = JSON.parse((await get("/v1/mesher/routeRule/istioserver")).text);
+  assert.deepEqual(rules[0].route.map((r: { tags: unknown; weight: number }) => [r.tags, r.weight]), [
+    [{ version: "v1" }, 25],
+    [{ version: "v2" }, 75],
+  ]);
+  assert.equal(rules[0].precedence, 1);
+  const unknown = await get("/v1/mesher/routeRule/nobody");
+  assert.equal(unknown.status, 404);
+  assert.equal(JSON.parse(unknown.text), "nobody routeRule not found");
+});
+
+Deno.test("admin: metrics on both paths, as Prometheus text", async () => {
+  for (const path of ["/stats/prometheus", "/v1/mesher/metrics"]) {
+    const { text, headers } = await adminOf()(path);
+    assert.equal(text, "metrics 1\n");
+    assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+  }
+});
+
+Deno.test("admin: explains by query and by body, as text and JSON", async () => {
+  const get = adminOf();
+  const url = encodeURIComponent("http://istioserver:8084/hello");
+  assert.match((await get(`/explain?url=${url}&header=end-user:jason`)).text, /25 %.*v1/);
+  const json = JSON.parse((await get(`/explain?format=json&url=${url}`)).text);
+  assert.equal(json.outcome, "route");
+  const body = JSON.stringify({ url: "http://nobody:1/", headers: [["a", "b"]] });
+  const posted = await get("/explain?format=json", {
+    method: "POST",
+    body,
+    headers: { "content-length": String(body.length) },
+  });
+  assert.equal(JSON.parse(posted.text).outcome, "unknownHost");
+  assert.equal((await get("/explain")).status, 400);
+  assert.equal((await get("/explain?url=reviews")).status, 400);
+  assert.equal((await get(`/explain?url=${url}&header=x`)).status, 400);
+  assert.equal(
+    (await get("/explain", { method: "POST", body: "{", headers: { "content-length": "1" } })).status,
+    400,
+  );
+  assert.equal(
+    (await get("/explain", { method: "POST", body, headers: { "content-length": "99999999" } })).status,
+    400,
+  );
+  assert.equal((await adminOf({ revision: 0 })(`/explain?url=${url}`)).status, 503);
+});
+
+Deno.test("admin: program in three formats, diagnostics in two", async () => {
+  const get = adminOf({ problems: [diagnostic("D102", "nothing there", { file: "rules" })] });
+  assert.match((await get("/program")).text, /^Table 8084/);
+  assert.ok(JSON.parse((await get("/program?format=json")).text).clusters.length > 0);
+  assert.ok(JSON.parse((await get("/program?format=envoy")).text).staticResources);
+  assert.equal((await get("/program?format=xml")).status, 400);
+  assert.equal(JSON.parse((await get("/diagnostics")).text)[0].code, "D102");
+  assert.match((await get("/diagnostics?format=text")).text, /^rules: warning \[D102\] nothing there/);
+});
+
+Deno.test("admin: only GET and HEAD, POST for explain; unknown paths show what there is", async () => {
+  const get = adminOf();
+  const post = await get("/ready", { method: "POST" });
+  assert.deepEqual([post.status, post.headers.get("allow")], [405, "GET, HEAD"]);
+  assert.equal((await get("/explain", { method: "DELETE" })).headers.get("allow"), "GET, HEAD, POST");
+  const head = await get("/ready", { method: "HEAD" });
+  assert.deepEqual([head.status, head.text], [200, ""]);
+  const unknown = await get("/reday");
+  assert.equal(unknown.status, 404);
+  assert.match(unknown.text, /\/ready/);
+  const { headers } = await get("/");
+  assert.deepEqual([headers.get("cache-control"), headers.get("x-content-type-options")], [
+    "no-store",
+    "nosniff",
+  ]);
+});
+
+for (
+  const [host, listen, status] of [
+    ["127.0.0.1:30102", "127.0.0.1", 200],
+    ["localhost:30102", "127.0.0.1", 200],
+    ["[::1]:30102", "::1", 200],
+    ["LOCALHOST", "127.0.0.1", 200],
+    ["evil.example:30102", "127.0.0.1", 403],
+    ["127.0.0.1.evil.example", "127.0.0.1", 403],
+    ["localhost.evil.example", "localhost", 403],
+    ["evil.example", "[::1]", 403],
+    ["pod.default.svc", "0.0.0.0", 200],
+  ] as const
+) {
+  Deno.test(`admin: Host ${host} on ${listen} is ${status === 200 ? "answered" : "refused (DNS rebinding)"}`, async () => {
+    const { status: got } = await adminOf({ hostname: listen })("/live", { headers: { host } });
+    assert.equal(got, status);
+  });
+}
