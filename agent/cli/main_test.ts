@@ -94,7 +94,7 @@ Deno.test("cli check: clean rules are 0, an error is 1 with its line and a caret
     const { code, out } = await run("check", `${path}/rules.yaml`);
     assert.equal(code, 1);
     assert.match(out, /rules\.yaml:\d+:15: error \[R1\d\d\] .*-1/);
-    assert.match(out, /\d+ \|       weight: -1\n +\| {15}\^/);
+    assert.match(out, /\d+ \| {7}weight: -1\n +\| {15}\^/);
     assert.match(out, /1 error, 0 warnings\n$/);
   });
 });

@@ -44,7 +44,13 @@ function watchRules(files: RuleFiles, log: Log, changed: (labels?: readonly stri
       if (!(error instanceof Deno.errors.NotFound)) {
         log.log(
           "warn",
-          `D108 Cannot watch "${at}": ${error instanceof Error ? error.message : String(error)}`,
+          formatDiagnostic(
+            diagnostic(
+              "D108",
+              `Cannot watch "${at}": ${error instanceof Error ? error.message : String(error)}`,
+              { file: files.label },
+            ),
+          ),
         );
       }
       return undefined;
