@@ -73,6 +73,15 @@ export function createPaint(colours: boolean): Paint {
   };
 }
 
+// Findings come sorted by file: the lines of the last one answer the next.
+let lastText = "";
+let lastLines: readonly string[] = [];
+
+function lineOf(text: string, line: number): string | undefined {
+  if (text !== lastText) [lastText, lastLines] = [text, text.split("\n")];
+  return lastLines[line - 1];
+}
+
 /** One finding as people read it; with the text of its file also the line and a caret. */
 export function diagnosticText(d: Diagnostic, paint: Paint, files?: ReadonlyMap<string, string>): string {
   const colour = d.severity === "error" ? paint.red : d.severity === "warning" ? paint.yellow : paint.cyan;
@@ -80,9 +89,8 @@ export function diagnosticText(d: Diagnostic, paint: Paint, files?: ReadonlyMap<
   const mark = `${d.severity} [${d.code}]`;
   const lines = [first.replace(mark, () => colour(mark))];
   const { file, line, column } = d.where;
-  const source = file === undefined || line === undefined
-    ? undefined
-    : files?.get(file)?.split("\n")[line - 1];
+  const text = file === undefined ? undefined : files?.get(file);
+  const source = text === undefined || line === undefined ? undefined : lineOf(text, line);
   if (source !== undefined && source.trim() !== "" && source.length < 200) {
     lines.push(paint.dim(`    ${String(line).padStart(4)} | ${source.trimEnd()}`));
     if (column !== undefined) lines.push(paint.dim(`         | ${" ".repeat(column - 1)}${colour("^")}`));
