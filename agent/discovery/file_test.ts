@@ -224,3 +224,30 @@ Deno.test("plugins: sorted; those that are to come are refused with what they co
     );
   }
 });
+
+Deno.test("file source: findings across very many documents follow the rules, once per run of changes", async () => {
+  const many = Array.from(
+    { length: 2100 },
+    (_, i) =>
+      `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d${i}}\nspec: {host: gone${i}}\n`,
+  );
+  const directory = new FakeDirectory({ "rules/a.yaml": RULES, "rules/many.yaml": many.join("---\n") });
+  const started = await startSource(directory);
+  const { world, clock, source } = started;
+  const found = () => world.current.diagnostics.filter((d) => d.code === "R409").length;
+  assert.deepEqual([world.current.revision, found()], [1, 0]);
+  assert.deepEqual(weightsOf(started), [50, 50]);
+  clock.advance(100);
+  directory.write("rules/a.yaml", RULES.replaceAll("weight: 50", "weight: 10"));
+  clock.advance(QUIET_MS);
+  await settled();
+  assert.deepEqual([world.current.revision, found(), ...weightsOf(started)], [2, 0, 10, 10]);
+  const { program } = world.current;
+  clock.advance(250);
+  assert.deepEqual([world.current.revision, found()], [3, 2100]);
+  assert.equal(world.current.program, program);
+  clock.advance(10_000);
+  assert.equal(world.current.revision, 3);
+  await source.close();
+  assert.deepEqual([directory.watched, clock.pending], [0, 0]);
+});
