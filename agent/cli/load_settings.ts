@@ -1,7 +1,8 @@
 /** Conf directory, environment and flags -> settings: the reading that `settings/` leaves to the shell. */
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import type { Diagnostic } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
+import { absolutePath, shownPath } from "../net/paths.ts";
 import { ENV_NAMES, readSettings, referencedVariables } from "../settings/read.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { ParsedArgs } from "./args.ts";
@@ -32,7 +33,7 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
     if (entry.isDirectory || !SETTINGS_FILE.test(entry.name)) continue;
     files.set(entry.name, await Deno.readTextFile(join(directory, entry.name)));
   }
-  const label = labelFor(directory);
+  const label = shownPath(directory);
   const rules = args.get("rules");
   const { variables, unreadable } = environment([...ENV_NAMES, ...referencedVariables(files)]);
   const { config, diagnostics } = readSettings({
@@ -44,17 +45,12 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
     flags: {
       http: args.get("http"),
       admin: args.get("admin"),
-      rules: rules === undefined ? undefined : resolve(rules),
+      rules: rules === undefined ? undefined : absolutePath(rules),
       namespace: args.get("namespace"),
     },
   });
   const labelled = new Map([...files].map(([name, text]) => [join(label, name), text]));
   return { ...(config === undefined ? {} : { config }), diagnostics, files: labelled };
-}
-
-function labelFor(directory: string): string {
-  const inside = relative(Deno.cwd(), directory);
-  return inside === "" || inside.startsWith("..") ? directory : inside;
 }
 
 async function confDirectory(
@@ -66,7 +62,7 @@ async function confDirectory(
     ? [given]
     : [...(home === undefined || home === "" ? [] : [join(home, "conf")]), "conf"];
   for (const candidate of candidates) {
-    const path = resolve(candidate);
+    const path = absolutePath(candidate);
     try {
       const { isFile } = await Deno.stat(path);
       return isFile ? dirname(path) : path;

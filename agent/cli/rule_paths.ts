@@ -1,13 +1,13 @@
 /** Rules directories and files named on the command line -> file names and texts. */
-import { resolve } from "node:path";
 import { MeshError } from "../core/errors.ts";
+import { absolutePath } from "../net/paths.ts";
 import { createRuleFiles } from "../net/rule_files.ts";
 
 /** Names are as typed. Throws MeshError N107 for a path that is not there or cannot be read. */
 export async function readRulePaths(paths: readonly string[]): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const path of paths) {
-    const reading = await createRuleFiles(resolve(path), path.replace(/(?<=.)\/+$/, "")).read();
+    const reading = await createRuleFiles(absolutePath(path), path.replace(/(?<=.)\/+$/, "")).read();
     if (reading === null) {
       throw new MeshError("N107", `Cannot read "${path}": there is no such file or directory`);
     }

@@ -12,6 +12,7 @@
  */
 import { dirname, join, relative } from "node:path";
 import type { DirectoryReading } from "../discovery/types.ts";
+import { shownPath } from "./paths.ts";
 
 const RULE_FILE = /\.(ya?ml|json)$/i;
 /** Larger files are refused: a rule set of 10,000 services is about 10 MB. */
@@ -34,7 +35,7 @@ interface Known {
 }
 
 /** `label` defaults to the path relative to the working directory when it lies inside. */
-export function createRuleFiles(path: string, label = labelFor(path)): RuleFiles {
+export function createRuleFiles(path: string, label = shownPath(path)): RuleFiles {
   const known = new Map<string, Known>();
 
   const readOne = async (
@@ -120,7 +121,7 @@ export function createRuleFiles(path: string, label = labelFor(path)): RuleFiles
       const files = new Map<string, string | null>();
       const unreadable = new Map<string, string>();
       for (const name of only) {
-        const at = name === label ? path : join(path, relative(label, name));
+        const at = name === label ? path : join(path, name.slice(label.length + 1));
         await readOne(name, at, files, unreadable);
       }
       // A file that vanished may have done so with its whole directory.
@@ -147,11 +148,6 @@ async function leadsDown(link: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function labelFor(path: string): string {
-  const inside = relative(Deno.cwd(), path);
-  return inside === "" || inside.startsWith("..") ? path : inside;
 }
 
 function reasonOf(error: unknown): string {
