@@ -280,6 +280,58 @@ export const RESPONSE_ROWS: readonly Row[] = [
       if (status !== 503 || posts !== 1) throw new Error(`Cannot see one POST and 503: ${posts}, ${status}`);
     },
   },
+  // ------------------------------------------------------------------ answers before the whole request
+  {
+    section: "RFC 9112 9.3",
+    name: "an answer that comes while the body is on its way reaches the client",
+    send: request("POST", "/a", ["Content-Length: 5000000"], "x".repeat(1000)),
+    script: async (link) => {
+      await link.reader.through("\r\n\r\n");
+      await link.write(answer("413 Content Too Large", ["Content-Length: 3", "Connection: close"], "no!"));
+      await link.peerGone();
+    },
+    answers: [{ status: 413, body: "no!" }],
+    closes: true,
+    onServe: { closes: false },
+  },
+  {
+    section: "RFC 9110 10.1.1",
+    name: "a final answer instead of 100 is passed on, and the body not waited for",
+    send: request("POST", "/a", ["Content-Length: 5000", "Expect: 100-continue"]),
+    script: async (link) => {
+      await link.reader.through("\r\n\r\n");
+      await link.write(answer("401 Unauthorized", ["Content-Length: 0"]));
+      await link.peerGone();
+    },
+    play: async (client) => {
+      // The agent may send its own 100 first; the answer must come without the body.
+      const { status } = await client.response("POST");
+      if (status !== 401) throw new Error(`Cannot see 401: ${status}`);
+    },
+  },
+  {
+    section: "RFC 9112 9.3",
+    name: "an upload into an upstream that closes at once is 503, not a hang",
+    send: request("POST", "/a", ["Transfer-Encoding: chunked"], `3e8\r\n${"x".repeat(1000)}\r\n`),
+    script: async (link) => {
+      await link.reader.through("\r\n\r\n");
+    },
+    answers: [{ status: 503, headers: { "proxy-status": /./ } }],
+    flags: "UC",
+  },
+  // ------------------------------------------------------------------ gRPC
+  {
+    section: "gRPC over HTTP",
+    name: "an answer of the agent's own to gRPC is 200 with grpc-status",
+    send: request("POST", "/s/m", ["Content-Type: application/grpc+proto", "Content-Length: 0"]),
+    script: says(""),
+    answers: [{
+      status: 200,
+      headers: { "content-type": "application/grpc", "grpc-status": "14", "grpc-message": /./ },
+      body: "",
+    }],
+    flags: "UC",
+  },
   // ------------------------------------------------------------------ trouble
   {
     section: "RFC 9110 15.6.4",
