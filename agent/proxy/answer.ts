@@ -25,7 +25,11 @@ function bodyLength(method: string, head: MessageHead): number {
   return head.contentLength >= 0 ? head.contentLength : -2;
 }
 
-export async function answer(
+/**
+ * Sends the answer; afterwards `endAnswer` hands the connection back. Not async itself, so that a short answer, which goes out in one
+ * write, costs no promise beyond the write's.
+ */
+export function answer(
   proxy: ProxyContext,
   ex: Exchange,
   connection: UpstreamConnection,
@@ -62,25 +66,34 @@ export async function answer(
   out.text("\r\n");
   responder.begin(out, status, framing);
 
-  if (body.done) {
-    await responder.end(null);
-  } else {
-    let piece = body.buffered();
-    for (;;) {
-      if (piece !== null) await responder.data(piece, body.done && body.trailers === null);
-      if (body.done) {
-        if (piece === null || body.trailers !== null) await responder.end(body.trailers);
-        break;
-      }
-      // Nothing at hand: show the client what there is before waiting.
-      piece = body.buffered();
-      if (piece === null && !body.done) {
-        if (framing !== "none") await responder.data(EMPTY, false);
-        piece = await read(ex, connection);
-      }
+  if (body.done) return responder.end(null);
+  const piece = body.buffered();
+  if (piece !== null && body.done && body.trailers === null) return responder.data(piece, true);
+  return stream(ex, connection, piece, framing);
+}
+
+async function stream(
+  ex: Exchange,
+  connection: UpstreamConnection,
+  first: Uint8Array | null,
+  framing: Framing,
+): Promise<void> {
+  const { body } = connection;
+  const { responder } = ex;
+  let piece = first;
+  for (;;) {
+    if (piece !== null) await responder.data(piece, body.done && body.trailers === null);
+    if (body.done) {
+      if (piece === null || body.trailers !== null) await responder.end(body.trailers);
+      return;
+    }
+    // Nothing at hand: show the client what there is before waiting.
+    piece = body.buffered();
+    if (piece === null && !body.done) {
+      if (framing !== "none") await responder.data(EMPTY, false);
+      piece = await read(ex, connection);
     }
   }
-  finish(ex, connection, body.untilClose);
 }
 
 const EMPTY = new Uint8Array(0);
@@ -106,8 +119,9 @@ async function read(ex: Exchange, connection: UpstreamConnection): Promise<Uint8
 }
 
 /** Hands the connection back to its pool when the next answer on it can be trusted. */
-function finish(ex: Exchange, connection: UpstreamConnection, untilClose: boolean): void {
+export function endAnswer(ex: Exchange, connection: UpstreamConnection): void {
   const { head } = connection;
+  const { untilClose } = connection.body;
   ex.upstream = null;
   ex.onCancel = null;
   connection.endpoint.active--;

@@ -33,12 +33,24 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     ex.upstreamHost = endpoint.key;
     let failure: MeshError | null = null;
     let outcome = "ok";
+    let connection = endpoint.take();
+    let fresh = connection === null;
     try {
-      const connection = await once(proxy, ex, to, endpoint, startMs);
-      if (
-        retry === null || retries >= retry.numRetries || !ex.replayable ||
-        !retriesStatus(retry, connection.head.status)
-      ) {
+      // One function and few promises, because nearly every request passes here exactly once.
+      if (connection === null) connection = await dial(proxy, ex, to, endpoint);
+      engage(ex, endpoint, connection);
+      const request = ex.out!.view();
+      const sent = await connection.stream.write(request);
+      if (sent < request.length) await writeAll(connection.stream, request.subarray(sent));
+      afterSend(proxy, ex, connection, startMs);
+      const { input } = connection;
+      if (!input.took(await input.next())) throw new Error("end of input");
+      fresh = true;
+      if (!tryHead(proxy, connection)) await readHead(proxy, ex, connection);
+      ex.upstreamServiceMs = Math.max(0, proxy.clock.monotonic() - ex.requestSentMs);
+      const again = retry !== null && retriesStatus(retry, connection.head.status) && ex.replayable;
+      if (!again || retries >= retry.numRetries) {
+        if (again && retries > 0) ex.addFlag("URX");
         ex.attempts.push({
           endpoint: endpoint.key,
           outcome,
@@ -49,7 +61,8 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
       outcome = String(connection.head.status);
       connection.close();
       letGo(ex);
-    } catch (error) {
+    } catch (thrown) {
+      const error = failureOf(proxy, ex, endpoint, fresh, thrown);
       letGo(ex);
       if (!(error instanceof MeshError)) throw error;
       failure = error;
@@ -122,62 +135,64 @@ function letGo(ex: Exchange): void {
   connection.close();
 }
 
-/** One attempt. On failure the connection is closed by the caller. */
-async function once(
+/** What a failed attempt means; on its way to the client or to the next attempt. */
+function failureOf(
   proxy: ProxyContext,
   ex: Exchange,
-  to: Target,
   endpoint: Endpoint,
-  startMs: number,
-): Promise<UpstreamConnection> {
-  let connection = endpoint.take();
-  const reused = connection !== null;
-  if (connection === null) connection = await dial(proxy, ex, to, endpoint);
+  fresh: boolean,
+  error: unknown,
+): unknown {
+  if (ex.bodyError !== null) return ex.bodyError;
+  if (ex.cancelled) {
+    return new MeshError("P112", "Cannot answer: the client closed the connection", {
+      side: "downstream",
+      cause: error,
+    });
+  }
+  const connection = ex.upstream;
+  // Without a connection it was the dial that failed, and that is told already.
+  if (connection === null) return error;
+  if (connection.cut === "timeout") return timeout(proxy, ex);
+  if (error instanceof MeshError) return error;
+  const reason =
+    "upstream connect error or disconnect/reset before headers. reset reason: connection termination. ";
+  const Kind = fresh ? MeshError : DeadReuse;
+  return new Kind("P305", `${reason}The upstream ${endpoint.key} closed the connection before its answer`, {
+    side: "upstream",
+    retry: "reset",
+    cause: error,
+  });
+}
+
+/** The connection is at work for this exchange. */
+function engage(ex: Exchange, endpoint: Endpoint, connection: UpstreamConnection): UpstreamConnection {
   endpoint.active++;
   ex.upstream = connection;
   ex.onCancel = connection.cancel;
   connection.requests++;
-  const before = connection.input.total;
-  try {
-    const request = ex.out!.view();
-    const sent = await connection.stream.write(request);
-    if (sent < request.length) await writeAll(connection.stream, request.subarray(sent));
-    if (ex.body.done) {
-      ex.requestSentMs = startMs;
-      if (ex.timeoutMs > 0 || ex.perTryTimeoutMs > 0) startRouteTimeout(proxy, ex, connection, startMs);
-      else connection.deadline = Infinity;
-    } else {
-      // Not awaited: the answer may come before the body is through.
-      pump(proxy, ex, connection);
-    }
-    const { input } = connection;
-    if (!input.took(await input.next())) throw new Error("end of input");
-    const { limits } = proxy.config.proxy;
-    const next = parseResponseHead(connection.head, input.buf, input.start, input.end, limits);
-    // Nearly always the whole head comes in the first read.
-    if (next > 0 && connection.head.status >= 200) input.start = next;
-    else await readHead(proxy, ex, connection);
-    ex.upstreamServiceMs = Math.max(0, proxy.clock.monotonic() - ex.requestSentMs);
-    return connection;
-  } catch (error) {
-    if (ex.bodyError !== null) throw ex.bodyError;
-    if (ex.cancelled) {
-      throw new MeshError("P112", "Cannot answer: the client closed the connection", {
-        side: "downstream",
-        cause: error,
-      });
-    }
-    if (connection.cut === "timeout") throw timeout(proxy, ex);
-    if (error instanceof MeshError) throw error;
-    const reason =
-      "upstream connect error or disconnect/reset before headers. reset reason: connection termination. ";
-    const Kind = reused && connection.input.total === before ? DeadReuse : MeshError;
-    throw new Kind("P305", `${reason}The upstream ${endpoint.key} closed the connection before its answer`, {
-      side: "upstream",
-      retry: "reset",
-      cause: error,
-    });
+  return connection;
+}
+
+/** The request's bytes are on their way: start the clock, or go on sending the body. */
+function afterSend(proxy: ProxyContext, ex: Exchange, connection: UpstreamConnection, startMs: number): void {
+  if (!ex.body.done) {
+    // Not awaited: the answer may come before the body is through.
+    pump(proxy, ex, connection);
+    return;
   }
+  ex.requestSentMs = startMs;
+  if (ex.timeoutMs > 0 || ex.perTryTimeoutMs > 0) startRouteTimeout(proxy, ex, connection, startMs);
+  else connection.deadline = Infinity;
+}
+
+/** Nearly always the whole head comes in the first read. */
+function tryHead(proxy: ProxyContext, connection: UpstreamConnection): boolean {
+  const { input, head } = connection;
+  const next = parseResponseHead(head, input.buf, input.start, input.end, proxy.config.proxy.limits);
+  if (next <= 0 || head.status < 200) return false;
+  input.start = next;
+  return true;
 }
 
 function timeout(proxy: ProxyContext, ex: Exchange): MeshError {

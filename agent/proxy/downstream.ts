@@ -96,7 +96,13 @@ export class DownstreamConnection implements Responder, Expirable {
     proxy.deadlines.add(this);
     proxy.observer.downstreamConnection(1);
     try {
-      while (await this.#nextHead()) {
+      for (;;) {
+        // The usual case without a promise of its own: nothing at hand, and one read brings a whole head.
+        if (this.#input.start === this.#input.end) {
+          this.#rest();
+          if (proxy.draining || !this.#input.took(await this.#input.next()) || this.closed) break;
+        }
+        if (!this.#tryHead() && !(await this.#nextHead())) break;
         await handleExchange(proxy, this.#exchange!);
         this.#exchange = null;
         if (this.#tunnel || this.closed) break;
@@ -136,6 +142,26 @@ export class DownstreamConnection implements Responder, Expirable {
 
   // ---------------------------------------------------------------- heads
 
+  #rest(): void {
+    this.#state = IDLE;
+    this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.idleMs;
+  }
+
+  #tryHead(): boolean {
+    const input = this.#input;
+    const next = parseRequestHead(
+      this.#head,
+      input.buf,
+      input.start,
+      input.end,
+      this.#proxy.config.proxy.limits,
+    );
+    if (next <= 0) return false;
+    input.start = next;
+    this.#begin();
+    return true;
+  }
+
   /** Reads until a head is whole and makes its exchange. False when the connection is over. */
   async #nextHead(): Promise<boolean> {
     const proxy = this.#proxy;
@@ -168,9 +194,8 @@ export class DownstreamConnection implements Responder, Expirable {
           proxy.deadlines.arm(this, headDeadline);
         }
       } else {
-        this.#state = IDLE;
         if (proxy.draining) return false;
-        this.deadline = proxy.deadlines.now + timeouts.idleMs;
+        this.#rest();
       }
       if (!input.took(await input.next()) || this.closed) return false;
     }

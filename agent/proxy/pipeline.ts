@@ -23,7 +23,7 @@
  * ```
  */
 import { MeshError } from "../core/errors.ts";
-import { answer } from "./answer.ts";
+import { answer, endAnswer } from "./answer.ts";
 import { attempt } from "./attempt.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -54,8 +54,12 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
     if (to instanceof Promise) to = await to;
     prepare(proxy, ex, seen, destination);
     const connection = await attempt(proxy, ex, to);
-    if (connection.head.status === 101) await upgraded(proxy, ex, connection);
-    else await answer(proxy, ex, connection, destination === null ? null : destination.responseOps);
+    if (connection.head.status === 101) {
+      await upgraded(proxy, ex, connection);
+      return;
+    }
+    await answer(proxy, ex, connection, destination === null ? null : destination.responseOps);
+    endAnswer(ex, connection);
   } catch (error) {
     await rescue(proxy, ex, error);
   } finally {
