@@ -16,6 +16,7 @@
  * @module
  */
 import type { AgentOptions, RunningAgent } from "./agent/agent.ts";
+import { tooOld } from "./agent/core/runtime_version.ts";
 import type { CompiledRules } from "./agent/discovery/offline.ts";
 import type { ProxyContext } from "./agent/istio/resources.ts";
 import type { Explanation } from "./agent/route/explain.ts";
@@ -67,20 +68,6 @@ export async function explain(
     import("./agent/route/view.ts"),
   ]);
   return explain(rules.program, rules.tables, viewOf({ ...request, headers: request.headers ?? [] }));
-}
-
-/**
- * One sentence when this runtime is too old, else undefined. Looks at the version only, so that it can say so where the rest
- * of the agent would not even load.
- */
-function tooOld(version: string): string | undefined {
-  const parts = version.split(".");
-  const major = Number(parts[0]);
-  const minor = Number(parts[1]);
-  if (major > 2 || (major === 2 && minor >= 6)) return undefined;
-  return "[N104] Cannot run on Deno " + version +
-    ": mesh-agent needs Deno 2.6 or newer (2.9 is what it is made for)\n" +
-    "    npx -y deno@2.9.6 run -P mod.ts";
 }
 
 if (import.meta.main) {

@@ -46,6 +46,7 @@ export interface AgentOptions {
   readonly openDirectory?: (path: string) => RulesDirectory;
 }
 
+/** An agent at work, and the ways to end it. */
 export interface RunningAgent {
   readonly config: AgentConfig;
   readonly httpAddress: StreamAddress;

@@ -1,5 +1,6 @@
 /** Keeps a running agent alive until a signal ends it. */
 import type { RunningAgent } from "../agent.ts";
+import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import type { Log } from "../core/ports.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { ExitCode } from "./command.ts";
@@ -73,6 +74,7 @@ async function reread(agent: RunningAgent, { log, reread }: LifetimeOptions): Pr
   const next = await reread?.();
   const keys = await agent.reload(next);
   if (keys.length > 0) {
-    log.log("warn", `[N105] Cannot apply ${keys.join(", ")} while running: want a restart`);
+    const message = `Cannot apply ${keys.join(", ")} while running: want a restart`;
+    log.log("warn", formatDiagnostic(diagnostic("N105", message, { file: agent.config.confDirectory })));
   }
 }

@@ -29,6 +29,7 @@ export interface Origin {
   readonly version?: string;
 }
 
+/** One finding in an input: what, where, how bad, and what to do. */
 export interface Diagnostic {
   readonly code: Code;
   readonly severity: Severity;

@@ -26,10 +26,6 @@ export const START_CODES = {
   N103: { severity: "error", hint: "Choose a port above 1023, or give the agent the right to bind it." },
   N104: { severity: "error", hint: "Use Deno 2.9: npx -y deno@2.9.6 run -P mod.ts" },
   N105: { severity: "warning", hint: "Restart the agent to apply them." },
-  N106: {
-    severity: "error",
-    hint: "mesh-agent help shows the commands; mesh-agent help COMMAND shows one with examples.",
-  },
   N107: { severity: "error", hint: "Name a rules directory or a rule file." },
   N108: { severity: "error", hint: "Start the agent, or ask offline with --rules PATH." },
   N109: { severity: "error", hint: "Please report this together with the line above." },

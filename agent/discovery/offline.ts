@@ -19,6 +19,7 @@ import type { Program } from "../model/model.ts";
 import { buildRouteTables } from "../route/table.ts";
 import type { RouteTables } from "../route/types.ts";
 
+/** What rule files come to. */
 export interface CompiledRules {
   readonly program: Program;
   readonly tables: RouteTables;
