@@ -22,7 +22,12 @@ export const PROXY_CODES = {
     status: 431,
     flag: "DPE",
   },
-  P105: { severity: "error", hint: "Send a shorter URL, or raise the limit of the agent.", status: 414, flag: "DPE" },
+  P105: {
+    severity: "error",
+    hint: "Send a shorter URL, or raise the limit of the agent.",
+    status: 414,
+    flag: "DPE",
+  },
   P106: { severity: "error", hint: "Send the whole request head at once.", status: 408, flag: "DT" },
   P107: { severity: "error", hint: "Send the body without pauses.", status: 408, flag: "SI" },
   P108: { severity: "error", hint: "Use HTTP/1.1 or HTTP/1.0.", status: 505, flag: "DPE" },
@@ -35,10 +40,25 @@ export const PROXY_CODES = {
   P110: { severity: "error", hint: "Use the transfer coding chunked alone.", status: 501, flag: "DPE" },
   P111: { severity: "error", hint: "Use the native engine for tunnels.", status: 501, flag: "" },
   P112: { severity: "error", hint: "The client closed the connection.", status: 499, flag: "DC" },
-  P113: { severity: "error", hint: "Use the native engine for bodies of GET and HEAD.", status: 501, flag: "" },
+  P113: {
+    severity: "error",
+    hint: "Use the native engine for bodies of GET and HEAD.",
+    status: 501,
+    flag: "",
+  },
 
-  P201: { severity: "error", hint: "Add a route without match as the last one, or mend the conditions.", status: 404, flag: "NR" },
-  P202: { severity: "error", hint: "Use one of the ports, or add the port to the ServiceEntry.", status: 404, flag: "NR" },
+  P201: {
+    severity: "error",
+    hint: "Add a route without match as the last one, or mend the conditions.",
+    status: 404,
+    flag: "NR",
+  },
+  P202: {
+    severity: "error",
+    hint: "Use one of the ports, or add the port to the ServiceEntry.",
+    status: 404,
+    flag: "NR",
+  },
   P203: { severity: "error", hint: "Wait for /ready of the admin port.", status: 503, flag: "" },
   P204: {
     severity: "error",
@@ -53,9 +73,19 @@ export const PROXY_CODES = {
     flag: "",
   },
   P206: { severity: "error", hint: "Link-local addresses are never proxied.", status: 403, flag: "UAEX" },
-  P207: { severity: "error", hint: "Check the name and the resolver of this machine.", status: 503, flag: "DF" },
+  P207: {
+    severity: "error",
+    hint: "Check the name and the resolver of this machine.",
+    status: 503,
+    flag: "DF",
+  },
 
-  P301: { severity: "error", hint: "Check host, port and subset of the destination.", status: 503, flag: "NC" },
+  P301: {
+    severity: "error",
+    hint: "Check host, port and subset of the destination.",
+    status: 503,
+    flag: "NC",
+  },
   P302: {
     severity: "error",
     hint: "Check the endpoints and that the labels of the subset match one.",
@@ -63,10 +93,25 @@ export const PROXY_CODES = {
     flag: "UH",
   },
   P303: { severity: "error", hint: "Check that the upstream listens there.", status: 503, flag: "UF" },
-  P304: { severity: "error", hint: "Check the network path, or raise connectTimeout.", status: 503, flag: "UF" },
+  P304: {
+    severity: "error",
+    hint: "Check the network path, or raise connectTimeout.",
+    status: 503,
+    flag: "UF",
+  },
   P305: { severity: "error", hint: "Look into the upstream's log.", status: 503, flag: "UC" },
-  P306: { severity: "error", hint: "Check that the upstream speaks HTTP/1.1 on that port.", status: 502, flag: "UPE" },
-  P307: { severity: "error", hint: "Raise the route's timeout, or look why the upstream is slow.", status: 504, flag: "UT" },
+  P306: {
+    severity: "error",
+    hint: "Check that the upstream speaks HTTP/1.1 on that port.",
+    status: 502,
+    flag: "UPE",
+  },
+  P307: {
+    severity: "error",
+    hint: "Raise the route's timeout, or look why the upstream is slow.",
+    status: 504,
+    flag: "UT",
+  },
   P308: {
     severity: "error",
     hint: "Raise retries.perTryTimeout, or look why the upstream is slow.",
@@ -75,7 +120,17 @@ export const PROXY_CODES = {
   },
   P309: { severity: "error", hint: "Look why the upstream stopped sending.", status: 504, flag: "SI" },
 
-  P401: { severity: "error", hint: "Send less at a time, or raise the limit of the agent.", status: 503, flag: "UO" },
+  P401: {
+    severity: "error",
+    hint: "Send less at a time, or raise the limit of the agent.",
+    status: 503,
+    flag: "UO",
+  },
   P402: { severity: "error", hint: "A fault rule of the route asks for this.", status: 503, flag: "FI" },
-  P403: { severity: "error", hint: "This is a mistake in the agent; report it with the request.", status: 500, flag: "" },
+  P403: {
+    severity: "error",
+    hint: "This is a mistake in the agent; report it with the request.",
+    status: 500,
+    flag: "",
+  },
 } as const;
