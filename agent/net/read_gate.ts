@@ -12,7 +12,7 @@ const READS_PER_TURN = 64;
 const BYTES_PER_COUNT = 32 * 1024;
 
 /** Where the runtime itself is told to take few events per turn, the gate would only cost (about 1 us per request). */
-const BOUND_VARIABLE = "DENO_TOKIO_MAX_IO_EVENTS_PER_TICK";
+export const BOUND_VARIABLE = "DENO_TOKIO_MAX_IO_EVENTS_PER_TICK";
 const FAIR_BOUND = 127;
 
 /** The gate, or null where the environment already bounds the turn. Without permission for the variable the gate is taken. */

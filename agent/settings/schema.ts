@@ -270,11 +270,12 @@ export const ENV_NAMES: readonly string[] = [
 ].sort();
 
 /**
- * What deno.json grants: {@link ENV_NAMES}, `MESH_*` for `${MESH_...}` in files, all of Istio's node metadata, and two that
- * the position parser of YAML asks for.
+ * What deno.json grants: {@link ENV_NAMES}, `MESH_*` for `${MESH_...}` in files, all of Istio's node metadata, the
+ * runtime's bound on I/O events (net/read_gate.ts), and two that the position parser of YAML asks for.
  */
 export const ENV_PERMISSIONS: readonly string[] = [
   ...ENV_NAMES.filter((name) => !name.startsWith("ISTIO_META")),
+  "DENO_TOKIO_MAX_IO_EVENTS_PER_TICK",
   "ISTIO_METAJSON_*",
   "ISTIO_META_*",
   "LOG_STREAM",

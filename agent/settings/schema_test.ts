@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { BOUND_VARIABLE } from "../net/read_gate.ts";
 import { formatConfig, jsonConfig, pairsTable, readSettings, settingsTable } from "./read.ts";
 import { ENV_NAMES, ENV_PERMISSIONS, SETTINGS, variableOf, variablesOf } from "./schema.ts";
 import { readValue } from "./value.ts";
@@ -8,6 +9,8 @@ const ROOT = new URL("../../", import.meta.url);
 Deno.test("the shipped permission set names exactly the variables of the settings", async () => {
   const { permissions } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   assert.deepEqual(permissions.default.env, ENV_PERMISSIONS);
+  // Without it the agent cannot see that the runtime is fair already, and takes its own gate on top.
+  assert.ok(ENV_PERMISSIONS.includes(BOUND_VARIABLE));
 });
 
 Deno.test("keys and variables are named once", () => {
