@@ -36,7 +36,7 @@ import {
   type MergedRule,
 } from "./destination_rules.ts";
 import type { VirtualServiceDocument } from "./delegate.ts";
-import { hostCovers, isWildcard } from "./host_pattern.ts";
+import { hostCovers, hostsOverlap, isWildcard } from "./host_pattern.ts";
 import { type Candidate, HostTable } from "./host_table.ts";
 import { possibleFullNames, serviceDomains } from "./hosts.ts";
 import { lowerAssignments, lowerClusters, STANDING_CLUSTERS } from "./lower_cluster.ts";
@@ -400,9 +400,12 @@ class HostCompiler implements Compiler {
       if (how !== "service") continue;
       for (const rule of this.#virtualServices.naming(host)) rules.add(rule);
     }
-    // Which services a wildcard owns depends on every rule.
-    if (before.length + after.length > 0) {
-      for (const rule of this.#virtualServices.wild()) rules.add(rule);
+    // Which services a wildcard owns depends on the hosts of every rule.
+    const changed = changedHosts(before, after);
+    if (changed.length > 0) {
+      for (const rule of this.#virtualServices.wild()) {
+        if (rule.hosts.some((a) => isWildcard(a) && changed.some((b) => hostsOverlap(a, b)))) rules.add(rule);
+      }
     }
     const previous = new Map<string, VirtualHost>();
     const drop = (rule: Rule): void => {
@@ -507,6 +510,21 @@ class HostCompiler implements Compiler {
     }
     return map;
   }
+}
+
+/** Hosts of rules that were or are now different in what they claim. */
+function changedHosts(before: readonly Rule[], after: readonly Rule[]): readonly string[] {
+  const known = new Map(before.map((rule) => [keyOf(rule.document), rule]));
+  const hosts = new Set<string>();
+  for (const rule of after) {
+    const key = keyOf(rule.document);
+    const old = known.get(key);
+    known.delete(key);
+    if (old !== undefined && old.rank === rule.rank && old.hosts.join() === rule.hosts.join()) continue;
+    for (const host of [...rule.hosts, ...old?.hosts ?? []]) hosts.add(host);
+  }
+  for (const rule of known.values()) for (const host of rule.hosts) hosts.add(host);
+  return [...hosts];
 }
 
 function keyOf(document: RuleDocument): string {

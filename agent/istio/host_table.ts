@@ -12,6 +12,7 @@ import {
   type VirtualHost,
 } from "../model/model.ts";
 import type { ProxyContext } from "./resources.ts";
+import { share } from "./share.ts";
 import { compareRules, type Rule } from "./virtual_services.ts";
 
 export interface Candidate {
@@ -54,8 +55,6 @@ export class HostTable {
   readonly #changes: { readonly before: VirtualHost | undefined; readonly after: VirtualHost | undefined }[] =
     [];
   #configuration: RouteConfiguration | undefined;
-  /** Virtual hosts that lost domains to others, by the whole one. */
-  readonly #trimmed = new WeakMap<VirtualHost, VirtualHost>();
 
   constructor(port: number, policy: ProxyContext["outboundTrafficPolicy"]) {
     this.#name = String(port);
@@ -160,20 +159,21 @@ export class HostTable {
       const kept = virtualHost.domains.filter((domain) => !domains.has(domain));
       if (kept.length === 0) continue;
       for (const domain of kept) domains.add(domain);
-      hosts.push(kept.length === virtualHost.domains.length ? virtualHost : this.#trim(virtualHost, kept));
+      hosts.push(
+        this.#known(
+          kept.length === virtualHost.domains.length ? virtualHost : { ...virtualHost, domains: kept },
+        ),
+      );
     }
     hosts.sort(byName).push(this.#last);
     return hosts;
   }
 
-  #trim(host: VirtualHost, domains: readonly string[]): VirtualHost {
-    const known = this.#trimmed.get(host);
-    if (known?.domains.length === domains.length && known.domains.every((d, i) => d === domains[i])) {
-      return known;
-    }
-    const trimmed = { ...host, domains };
-    this.#trimmed.set(host, trimmed);
-    return trimmed;
+  /** The virtual host that stood under this name, when it was the same. */
+  #known(host: VirtualHost): VirtualHost {
+    const old = this.#configuration?.virtualHosts;
+    const known = old?.[this.#position(old, host.name)];
+    return share(known?.name === host.name ? known : undefined, host);
   }
 }
 

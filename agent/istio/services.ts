@@ -113,7 +113,13 @@ export class Services {
         if (document === undefined) continue;
         for (const entry of this.#selecting.get(document.namespace) ?? []) {
           if (!includesLabels(workloadLabels(document), selectorOf(entry) ?? {})) continue;
-          for (const host of hostsOf(entry)) if (this.#services.has(host)) touched.set(host, "endpoints");
+          for (const host of hostsOf(entry)) {
+            const service = this.#services.get(host);
+            // Endpoints of DNS services stand in the cluster itself.
+            if (service !== undefined) {
+              touched.set(host, service.resolution === "STATIC" ? "endpoints" : "service");
+            }
+          }
         }
       }
       const namespace = (after ?? before)?.namespace ?? "";
@@ -133,7 +139,7 @@ export class Services {
       if (after === undefined) this.#services.delete(host);
       else this.#services.set(host, after);
       if (before !== undefined && after !== undefined && sameButEndpoints(before, after)) {
-        touched.set(host, "endpoints");
+        if (!touched.has(host)) touched.set(host, "endpoints");
       } else if (before !== undefined || after !== undefined) {
         touched.set(host, "service");
       }
@@ -229,7 +235,6 @@ export function workloadLabels(document: WorkloadEntryDocument): Readonly<Record
 
 /** Whether routes and clusters of both are the same: everything but endpoints, places included. */
 function sameButEndpoints(a: Service, b: Service): boolean {
-  // Endpoints of DNS services stand in the cluster itself.
   if (a.resolution !== b.resolution || a.resolution !== "STATIC") return false;
   if (a.namespace !== b.namespace || a.external !== b.external || isWildcard(a.host)) return false;
   if (a.addresses.join() !== b.addresses.join() || a.ports.length !== b.ports.length) return false;

@@ -20,7 +20,7 @@ export interface Rule {
   /** Full names in lower case. */
   readonly hosts: readonly string[];
   readonly rank: number;
-  /** Full names of destinations, mirrors left out. */
+  /** Full names of destinations in lower case, mirrors left out. */
   readonly destinations: ReadonlySet<string>;
   /** By port; no routes = the rule says nothing there. */
   readonly routes: Map<number, readonly Route[]>;
@@ -174,7 +174,7 @@ export class VirtualServices {
       for (const route of d.spec.http ?? []) {
         for (const r of route?.route ?? []) {
           const host = r?.destination?.host;
-          if (host) hosts.add(fullHost(host, d.namespace, this.#proxy.domainSuffix));
+          if (host) hosts.add(fullHost(host, d.namespace, this.#proxy.domainSuffix).toLowerCase());
         }
       }
     };
