@@ -35,7 +35,7 @@ import {
   hasHash,
   type MergedRule,
 } from "./destination_rules.ts";
-import type { VirtualServiceDocument } from "./delegate.ts";
+import { type Change, Documents, keyOf } from "./document_changes.ts";
 import { hostCovers, hostsOverlap, isWildcard } from "./host_pattern.ts";
 import { type Candidate, HostTable } from "./host_table.ts";
 import { possibleFullNames, serviceDomains } from "./hosts.ts";
@@ -43,13 +43,7 @@ import { lowerAssignments, lowerClusters, STANDING_CLUSTERS } from "./lower_clus
 import { defaultRoute } from "./lower_route.ts";
 import { preciseOrigin } from "./origin.ts";
 import type { ProxyContext, RuleDocument } from "./resources.ts";
-import {
-  hasRoutes,
-  type Service,
-  type ServiceEntryDocument,
-  Services,
-  type WorkloadEntryDocument,
-} from "./services.ts";
+import { hasRoutes, type Service, type ServiceEntryDocument, Services } from "./services.ts";
 import { share, shareList } from "./share.ts";
 import { type Rule, VirtualServices } from "./virtual_services.ts";
 
@@ -80,21 +74,11 @@ interface Unit {
   readonly ports: readonly number[];
 }
 
-type Change<D> = readonly [before: D | undefined, after: D | undefined];
-
-interface Changes {
-  readonly ServiceEntry: Change<ServiceEntryDocument>[];
-  readonly WorkloadEntry: Change<WorkloadEntryDocument>[];
-  readonly DestinationRule: Change<DestinationRuleDocument>[];
-  readonly VirtualService: Change<VirtualServiceDocument>[];
-}
-
 const HTTP_PORT = 80;
 
 class HostCompiler implements Compiler {
   readonly #proxy: ProxyContext;
-  #documents = new Map<string, RuleDocument>();
-  #listed: readonly RuleDocument[] | undefined;
+  readonly #documents = new Documents();
   readonly #services: Services;
   readonly #destinationRules: DestinationRules;
   readonly #virtualServices: VirtualServices;
@@ -117,7 +101,7 @@ class HostCompiler implements Compiler {
   }
 
   update(documents: readonly RuleDocument[]): { program: Program; stats: CompileStats } {
-    const changes = this.#compare(documents);
+    const changes = this.#documents.update(documents);
     if (changes === undefined && this.#program !== undefined) {
       return { program: this.#program, stats: { hosts: this.#units.size, recompiled: 0, rerouted: 0 } };
     }
@@ -174,57 +158,6 @@ class HostCompiler implements Compiler {
     };
     const stats = { hosts: this.#units.size, recompiled: recompiled.size, rerouted: routes.size };
     return { program: this.#program, stats };
-  }
-
-  /** What changed since the last documents; undefined when nothing did. */
-  #compare(documents: readonly RuleDocument[]): Changes | undefined {
-    const changes: Changes = { ServiceEntry: [], WorkloadEntry: [], DestinationRule: [], VirtualService: [] };
-    let changed = false;
-    const push = (kind: RuleDocument["kind"], change: Change<RuleDocument>): void => {
-      changed = true;
-      (changes[kind] as Change<RuleDocument>[]).push(change);
-    };
-    const before = this.#listed;
-    if (before?.length === documents.length) {
-      // The usual case: the same list but for a few that are new versions of what stood there.
-      let aligned = true;
-      const replaced: number[] = [];
-      for (let i = 0; i < documents.length && aligned; i++) {
-        const [a, b] = [before[i] as RuleDocument, documents[i] as RuleDocument];
-        if (a === b) continue;
-        if (a.kind !== b.kind || a.name !== b.name || a.namespace !== b.namespace) aligned = false;
-        else replaced.push(i);
-      }
-      if (aligned && this.#documents.size === documents.length) {
-        for (const i of replaced) {
-          const after = documents[i] as RuleDocument;
-          const key = keyOf(after);
-          const known = this.#documents.get(key);
-          if (known !== undefined && isUnchanged(known, after)) continue;
-          push(after.kind, [known, after]);
-          this.#documents.set(key, after);
-        }
-        this.#listed = documents;
-        return changed ? changes : undefined;
-      }
-    }
-    const now = new Map<string, RuleDocument>();
-    for (const document of documents) {
-      const key = keyOf(document);
-      // Of two with one name the first counts.
-      if (now.has(key)) continue;
-      const known = this.#documents.get(key);
-      if (known !== undefined && isUnchanged(known, document)) {
-        now.set(key, known);
-        continue;
-      }
-      now.set(key, document);
-      push(document.kind, [known, document]);
-    }
-    for (const [key, known] of this.#documents) if (!now.has(key)) push(known.kind, [known, undefined]);
-    this.#documents = now;
-    this.#listed = documents;
-    return changed ? changes : undefined;
   }
 
   #ruleOf(service: Service): MergedRule | undefined {
@@ -525,15 +458,4 @@ function changedHosts(before: readonly Rule[], after: readonly Rule[]): readonly
   }
   for (const rule of known.values()) for (const host of rule.hosts) hosts.add(host);
   return [...hosts];
-}
-
-function keyOf(document: RuleDocument): string {
-  return `${document.kind} ${document.namespace}/${document.name}`;
-}
-
-/** The same text at the same place. */
-function isUnchanged(a: RuleDocument, b: RuleDocument): boolean {
-  return a === b ||
-    (a.hash === b.hash && a.origin.file === b.origin.file && a.origin.line === b.origin.line &&
-      a.source.document.line === b.source.document.line);
 }
