@@ -44,14 +44,14 @@ export interface AccessLog {
   close(): Promise<void>;
 }
 
-const BATCH_CHARS = 64 * 1024;
+const BATCH_BYTES = 64 * 1024;
 const BATCH_MS = 250;
-const MAX_WAITING_CHARS = 4 * 1024 * 1024;
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 export function createAccessLog({ format, sink, clock }: AccessLogOptions): AccessLog {
-  const formatLine = format === "json" ? jsonLine : textLine;
-  const encoder = new TextEncoder();
-  let waiting = "";
+  let out = new LineWriter();
+  /** The writer whose bytes the sink has, to be used again. */
+  let spare = new LineWriter();
   let lines = 0;
   let dropped = 0;
   let cancelTimer: (() => void) | undefined;
@@ -62,16 +62,18 @@ export function createAccessLog({ format, sink, clock }: AccessLogOptions): Acce
     cancelTimer?.();
     cancelTimer = undefined;
     if (writing !== undefined || lines === 0) return writing ?? Promise.resolve();
-    const batch = encoder.encode(waiting);
+    const batch = out;
     const count = lines;
-    waiting = "";
+    out = spare;
     lines = 0;
-    writing = sink(batch).catch(() => {
+    writing = sink(batch.view()).catch(() => {
       dropped += count;
     }).then(() => {
+      batch.clear();
+      spare = batch;
       writing = undefined;
       // What came while the sink was busy waits for its own timer or, when it is a full batch, goes at once.
-      if (waiting.length >= BATCH_CHARS) return write();
+      if (out.length >= BATCH_BYTES) return write();
       if (lines > 0 && cancelTimer === undefined && !closed) cancelTimer = clock.after(BATCH_MS, write);
     });
     return writing;
@@ -83,13 +85,14 @@ export function createAccessLog({ format, sink, clock }: AccessLogOptions): Acce
 
   return {
     record(record) {
-      if (closed || waiting.length > MAX_WAITING_CHARS) {
+      if (closed || out.length > MAX_WAITING_BYTES) {
         dropped++;
         return;
       }
-      waiting += formatLine(record);
+      if (format === "json") out.utf8(jsonLine(record));
+      else writeTextLine(out, record);
       lines++;
-      if (waiting.length >= BATCH_CHARS) write();
+      if (out.length >= BATCH_BYTES) write();
       else if (cancelTimer === undefined && writing === undefined) cancelTimer = clock.after(BATCH_MS, write);
     },
     get dropped() {
@@ -105,15 +108,63 @@ export function createAccessLog({ format, sink, clock }: AccessLogOptions): Acce
 
 /** One line with its newline. Bytes that could forge a field or a line are written as `\xNN`. */
 export function textLine(r: RequestRecord): string {
-  return `[${timestamp(r.startMs)}] "${escaped(r.method)} ${escaped(r.path)} ${r.protocol}" ${r.status} ${
-    orDash(r.flags)
-  } ${r.bytesReceived} ${r.bytesSent} ${Math.round(r.durationMs)} ${
-    r.upstreamServiceTimeMs < 0 ? "-" : Math.round(r.upstreamServiceTimeMs)
-  } "${orDash(escaped(r.forwardedFor))}" "${orDash(escaped(r.userAgent))}" "${
-    orDash(escaped(r.requestId))
-  }" "${orDash(escaped(r.authority))}" "${orDash(r.upstreamHost)}" ${orDash(r.details)} "${
-    orDash(escaped(r.upstreamCluster))
-  }" "${orDash(escaped(r.routeName))}" ${attemptsText(r.attempts)}\n`;
+  const out = new LineWriter();
+  writeTextLine(out, r);
+  return new TextDecoder().decode(out.view());
+}
+
+/** Straight to bytes: half the cost of joining texts and encoding them. */
+function writeTextLine(out: LineWriter, r: RequestRecord): void {
+  out.ascii("[");
+  out.ascii(timestamp(r.startMs));
+  out.ascii('] "');
+  out.escaped(r.method);
+  out.ascii(" ");
+  out.escaped(r.path);
+  out.ascii(" ");
+  out.ascii(r.protocol);
+  out.ascii('" ');
+  out.integer(r.status);
+  out.ascii(" ");
+  out.orDash(r.flags);
+  out.ascii(" ");
+  out.integer(r.bytesReceived);
+  out.ascii(" ");
+  out.integer(r.bytesSent);
+  out.ascii(" ");
+  out.integer(Math.round(r.durationMs));
+  out.ascii(" ");
+  if (r.upstreamServiceTimeMs < 0) out.ascii("-");
+  else out.integer(Math.round(r.upstreamServiceTimeMs));
+  out.ascii(' "');
+  out.orDash(r.forwardedFor);
+  out.ascii('" "');
+  out.orDash(r.userAgent);
+  out.ascii('" "');
+  out.orDash(r.requestId);
+  out.ascii('" "');
+  out.orDash(r.authority);
+  out.ascii('" "');
+  out.orDash(r.upstreamHost);
+  out.ascii('" ');
+  out.orDash(r.details);
+  out.ascii(' "');
+  out.orDash(r.upstreamCluster);
+  out.ascii('" "');
+  out.orDash(r.routeName);
+  out.ascii('" ');
+  const { attempts } = r;
+  if (attempts.length === 0) out.ascii("-");
+  for (let i = 0; i < attempts.length; i++) {
+    const attempt = attempts[i] as AttemptRecord;
+    if (i > 0) out.ascii(",");
+    out.escaped(attempt.endpoint);
+    out.ascii("=");
+    out.escaped(attempt.outcome);
+    out.ascii("/");
+    out.integer(Math.round(attempt.durationMs));
+  }
+  out.ascii("\n");
 }
 
 /** One JSON object with its newline, keys named as Istio's JSON access log names them. */
@@ -147,33 +198,8 @@ export function jsonLine(r: RequestRecord): string {
   }) + "\n";
 }
 
-function attemptsText(attempts: readonly AttemptRecord[]): string {
-  if (attempts.length === 0) return "-";
-  let text = "";
-  for (const a of attempts) {
-    text += `${text === "" ? "" : ","}${a.endpoint}=${a.outcome}/${Math.round(a.durationMs)}`;
-  }
-  return text;
-}
-
 const orDash = (text: string): string => text === "" ? "-" : text;
 const orNull = (text: string): string | null => text === "" ? null : unicode(text);
-
-// deno-lint-ignore no-control-regex
-const UNSAFE = /["\\\x00-\x1f\x7f-\uffff]/;
-// deno-lint-ignore no-control-regex
-const EVERY_UNSAFE = /["\\\x00-\x1f\x7f-\uffff]/g;
-
-function escaped(text: string): string {
-  if (!UNSAFE.test(text)) return text;
-  return text.replace(EVERY_UNSAFE, (char) => {
-    if (char === '"' || char === "\\") return `\\${char}`;
-    const code = char.charCodeAt(0);
-    return code < 256
-      ? `\\x${code.toString(16).padStart(2, "0")}`
-      : `\\u${code.toString(16).padStart(4, "0")}`;
-  });
-}
 
 const utf8 = new TextDecoder();
 
@@ -181,6 +207,81 @@ const utf8 = new TextDecoder();
 function unicode(text: string): string {
   if (!/[\x80-\xff]/.test(text) || /[\u0100-\uffff]/.test(text)) return text;
   return utf8.decode(Uint8Array.from(text, (char) => char.charCodeAt(0)));
+}
+
+const encoder = new TextEncoder();
+const HEX = "0123456789abcdef";
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Lines waiting as bytes; grows as needed and keeps its buffer. */
+class LineWriter {
+  #bytes = new Uint8Array(BATCH_BYTES + 8 * 1024);
+  length = 0;
+
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.length);
+  }
+
+  clear(): void {
+    this.length = 0;
+    if (this.#bytes.length > 4 * BATCH_BYTES) this.#bytes = new Uint8Array(BATCH_BYTES + 8 * 1024);
+  }
+
+  /** `text` must be ASCII. */
+  ascii(text: string): void {
+    const n = text.length;
+    this.#reserve(n);
+    const bytes = this.#bytes;
+    let at = this.length;
+    for (let i = 0; i < n; i++) bytes[at++] = text.charCodeAt(i);
+    this.length = at;
+  }
+
+  utf8(text: string): void {
+    this.#reserve(text.length * 3);
+    this.length += encoder.encodeInto(text, this.#bytes.subarray(this.length)).written;
+  }
+
+  orDash(text: string): void {
+    this.escaped(text === "" ? "-" : text);
+  }
+
+  escaped(text: string): void {
+    const n = text.length;
+    this.#reserve(n * 6);
+    const bytes = this.#bytes;
+    let at = this.length;
+    for (let i = 0; i < n; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x20 && code < 0x7f) {
+        if (code === QUOTE || code === BACKSLASH) bytes[at++] = BACKSLASH;
+        bytes[at++] = code;
+        continue;
+      }
+      bytes[at++] = BACKSLASH;
+      bytes[at++] = code < 256 ? 0x78 : 0x75; // x, u
+      for (let shift = code < 256 ? 4 : 12; shift >= 0; shift -= 4) {
+        bytes[at++] = HEX.charCodeAt((code >> shift) & 15);
+      }
+    }
+    this.length = at;
+  }
+
+  /** A whole number from 0 on. */
+  integer(value: number): void {
+    if (value < 10) {
+      this.#reserve(1);
+      this.#bytes[this.length++] = 0x30 + value;
+    } else this.ascii(String(value));
+  }
+
+  #reserve(n: number): void {
+    if (this.length + n <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.length + n));
+    grown.set(this.#bytes.subarray(0, this.length));
+    this.#bytes = grown;
+  }
 }
 
 let second = -1;
