@@ -3,7 +3,8 @@
  *
  * In: the text of changed files. Out: the objects in force and every standing diagnostic. Only documents whose text or place
  * changed are parsed and judged. An object with an error keeps its last good version; a document that cannot be read keeps
- * every object that its file gave before and no longer gives. Of two definitions of one object the older stays in force.
+ * every object that its file gave before and no longer gives. Of two definitions of one object the older stays in force,
+ * also by its last good version.
  *
  * @example
  * ```ts ignore
@@ -173,10 +174,17 @@ function settle(files: ReadonlyMap<string, KnownFile>, before: ReadonlyMap<strin
   }
   let kept = 0;
   for (const [key, last] of before) {
-    if (inForce.has(key)) continue;
+    const other = inForce.get(key);
     const bad = broken.get(key);
-    const file = last.origin.file ?? "";
-    if (bad === undefined && !unreadable.has(file)) continue;
+    const unread = unreadable.has(last.origin.file ?? "");
+    if (other === undefined) {
+      if (bad === undefined && !unread) continue;
+    } else {
+      // Damage to the definition in force does not put another file's second one in its place.
+      const damaged = unread || (bad !== undefined && sameFile(bad, last));
+      if (sameFile(other, last) || !damaged) continue;
+      second.push(other);
+    }
     inForce.set(key, last);
     kept++;
     diagnostics.push(

@@ -85,3 +85,17 @@ Deno.test("rule set: of two definitions of one object the older stays in force, 
   assert.equal(both.defined.length, 2);
   assert.deepEqual(weights(rules.update(files({ "z.yaml": null })), "a"), [1, 50]);
 });
+
+for (const [what, damage] of [["a bad object", A_BAD], ["no YAML", "kind: ["]] as const) {
+  Deno.test(`rule set: ${what} in the file of the older definition does not put the second one in force`, () => {
+    const rules = createRuleSet(CONTEXT);
+    rules.update(files({ "z.yaml": A }));
+    rules.update(files({ "b.yaml": A.replace("weight: 50", "weight: 1") }));
+    const damaged = rules.update(files({ "z.yaml": damage }));
+    assert.deepEqual(weights(damaged, "a"), [50, 50]);
+    assert.deepEqual([damaged.kept, damaged.defined.length], [1, 2]);
+    assert.deepEqual(weights(rules.update(files({ "z.yaml": A })), "a"), [50, 50]);
+    rules.update(files({ "z.yaml": damage }));
+    assert.deepEqual(weights(rules.update(files({ "z.yaml": null })), "a"), [1, 50]);
+  });
+}
