@@ -22,16 +22,17 @@ const SETTINGS_FILE = /\.ya?ml$/i;
 
 /**
  * Reads the conf directory of `--config`, else `$CHASSIS_HOME/conf`, else `./conf`, else `fallback`. The flags --rules, --http
- * and --admin win over everything. Throws MeshError N110 when there is no directory.
+ * and --admin win over everything. Throws MeshError N110 when there is no directory, N107 for a file in it that cannot be
+ * read.
  */
 export async function loadSettings(args: ParsedArgs, fallback?: string): Promise<LoadedSettings> {
   const home = environment(["CHASSIS_HOME"]).variables.get("CHASSIS_HOME");
   const directory = await confDirectory(args.get("config"), home, fallback);
   const files = new Map<string, string>();
   for await (const entry of Deno.readDir(directory)) {
-    // A mounted ConfigMap gives links.
-    if (entry.isDirectory || !SETTINGS_FILE.test(entry.name)) continue;
-    files.set(entry.name, await Deno.readTextFile(join(directory, entry.name)));
+    if (!SETTINGS_FILE.test(entry.name)) continue;
+    const text = await readSettingsFile(join(directory, entry.name));
+    if (text !== undefined) files.set(entry.name, text);
   }
   const label = shownPath(directory);
   const rules = args.get("rules");
@@ -51,6 +52,25 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
   });
   const labelled = new Map([...files].map(([name, text]) => [join(label, name), text]));
   return { ...(config === undefined ? {} : { config }), diagnostics, files: labelled };
+}
+
+/** Undefined for what is no file. Throws MeshError N107 for a file that cannot be read. */
+async function readSettingsFile(path: string): Promise<string | undefined> {
+  try {
+    // Follows links: a mounted ConfigMap gives them.
+    return (await Deno.stat(path)).isFile ? await Deno.readTextFile(path) : undefined;
+  } catch (error) {
+    const state = error instanceof Deno.errors.NotFound
+      ? "it is a link that leads nowhere"
+      : error instanceof Deno.errors.PermissionDenied
+      ? "permission denied"
+      : error instanceof Error
+      ? error.message
+      : String(error);
+    throw new MeshError("N107", `Cannot read "${shownPath(path)}": ${state}; want a readable file`, {
+      hint: "Mend the file or the link, or take it out of the conf directory.",
+    });
+  }
 }
 
 async function confDirectory(

@@ -81,6 +81,7 @@ Deno.test("cli: version, as text and JSON, and the version of deno.json", async 
   );
   assert.equal(JSON.parse((await run("version", "--json")).out).version, VERSION);
   assert.equal((await run("--version")).code, 0);
+  assert.equal((await run("version", "check")).code, 2);
   const config = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   assert.equal(config.version, VERSION);
 });
@@ -198,6 +199,24 @@ Deno.test("cli run: --print-config shows values and origins and starts nothing",
   assert.match(out, /listenAddress +127\.0\.0\.1:1 +flag --http/);
   const json = JSON.parse((await run("run", "--config", "config", "--print-config", "--json")).out);
   assert.ok(Object.keys(json).length > 20);
+});
+
+Deno.test("cli run: what is no file in a conf directory is passed over, a link that leads nowhere is told", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${path}/old`);
+    await Deno.symlink("old", `${path}/old.yaml`);
+    assert.equal((await run("run", "--config", path, "--print-config")).code, 0);
+    await Deno.symlink("gone", `${path}/chassis.yaml`);
+    const { code, notes } = await run("run", "--config", path);
+    assert.equal(code, 2);
+    assert.match(
+      notes,
+      /^\[N107\] Cannot read ".*chassis\.yaml": it is a link that leads nowhere; want a readable file\n/,
+    );
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
 });
 
 Deno.test("cli run: every mistake in the settings at once", async () => {

@@ -3,6 +3,10 @@ import { VERSION } from "../core/version.ts";
 import type { Run } from "./command.ts";
 
 export const run: Run = (args, terminal) => {
+  if (args.words.length > 0) {
+    terminal.note(`Cannot print the version of "${args.words[0]}": version takes flags only`);
+    return Promise.resolve(2);
+  }
   const { deno, v8 } = Deno.version;
   const { os, arch } = Deno.build;
   terminal.print(

@@ -6,7 +6,7 @@ export const START_CODES = {
   D101: {
     severity: "error",
     hint:
-      "Create the directory, or name another one in servicecomb.serviceDiscovery.address; it is watched for.",
+      "Create the directory, or name another one in service.registry.serviceDiscovery.address; it is watched for.",
   },
   D102: {
     severity: "warning",

@@ -128,7 +128,7 @@ function isSame(a: YamlValue, b: YamlValue, deep = true): boolean {
 }
 
 function judgeFile(name: string, text: string, file: string): Diagnostic | undefined {
-  if (!/\.ya?ml$/.test(name)) return undefined;
+  if (!/\.ya?ml$/i.test(name)) return undefined;
   const why = INERT_FILES.get(name);
   if (why !== undefined) {
     // Mesher's own come with every line commented out.
@@ -136,7 +136,7 @@ function judgeFile(name: string, text: string, file: string): Diagnostic | undef
     return diagnostic("S121", `File "${name}" has no effect here: ${why}`, { file });
   }
   // By the stem: the common ending would make everything near.
-  const stem = (file: string) => file.replace(/\.ya?ml$/, "");
+  const stem = (file: string) => file.replace(/\.ya?ml$/i, "");
   const near = nearest(stem(name), FILES.map(stem));
   return diagnostic(
     "S122",

@@ -296,6 +296,7 @@ Deno.test("malformed YAML, and files that are not read", () => {
       "    The agent reads chassis.yaml, mesher.yaml, microservice.yaml, router.yaml and egress.yaml.",
     ],
   );
+  assert.match(told({ files: { "chasis.YAML": "x: 1" } }).join(), /did you mean "chassis\.yaml"/);
   assert.deepEqual(told({ files: { "fault.yaml": "# all\n---\n# commented out\n" } }), []);
   assert.deepEqual(told({ files: { "lager.yaml": "writers: file\n" } }), [
     'conf/lager.yaml: info [S121] File "lager.yaml" has no effect here: the log is set by cse.mesh.logLevel',
