@@ -84,9 +84,7 @@ async function offline(question: Question, args: ParsedArgs, terminal: Terminal)
   try {
     view = viewOf(question);
   } catch (error) {
-    terminal.note(
-      `Cannot explain "${question.url}": ${error instanceof Error ? error.message : String(error)}`,
-    );
+    terminal.note(error instanceof Error ? error.message : String(error));
     return 2;
   }
   const explanation = explain(program, tables, view);

@@ -79,4 +79,9 @@ Deno.test("a view is made of a URL; header lines join with a comma", () => {
   assert.equal(view.header("host"), "Reviews:9080");
   assert.equal(viewOf({ method: "GET", url: "http://a?x" }).path, "/");
   assert.throws(() => viewOf({ method: "GET", url: "reviews/x" }), /names no host/);
+  assert.throws(
+    () => viewOf({ method: "GET", url: "http://me:secret@reviews/" }),
+    (error) =>
+      error instanceof RangeError && /names a user/.test(error.message) && !/secret/.test(error.message),
+  );
 });

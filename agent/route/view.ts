@@ -41,7 +41,10 @@ export function viewOf(input: ViewInput): RequestView {
   const where = scheme === undefined ? undefined : splitAuthority(authority, scheme);
   if (m === null || scheme === undefined || where === undefined) {
     throw new RangeError(
-      `Cannot read the URL "${input.url}": it names no host; wanted is http://host[:port]/path`,
+      authority.includes("@")
+        // Not shown: it may hold a password.
+        ? "Cannot read the URL: it names a user; want http://host[:port]/path without one"
+        : `Cannot read the URL "${input.url}": it names no host and port; want http://host[:port]/path`,
     );
   }
   const target = m[3] === "" ? "/" : m[3] as string;
