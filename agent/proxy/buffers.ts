@@ -4,9 +4,12 @@ import { ByteWriter } from "../wire/http1/byte_writer.ts";
 
 /** Read buffer of a streaming body, bytes. */
 export const LARGE_BUFFER_BYTES = 64 * 1024;
-const MAX_KEPT = 64;
-/** A writer that grew beyond this is not kept. */
-const MAX_WRITER_BYTES = 128 * 1024;
+const MAX_LARGE = 64;
+/** Writers kept: as many as requests are under way on a busy day. With 64 of them, 256 connections paid for a new one per request. */
+const MAX_WRITERS = 2048;
+/** A writer that grew beyond this is kept only among the first {@link MAX_LARGE}, which bounds what all of them hold. */
+const MAX_WRITER_BYTES = 16 * 1024;
+const MAX_GROWN_WRITER_BYTES = 128 * 1024;
 
 export class BufferPool {
   readonly #writers: ByteWriter[] = [];
@@ -18,7 +21,11 @@ export class BufferPool {
 
   giveWriter(writer: ByteWriter): void {
     writer.length = 0;
-    if (this.#writers.length < MAX_KEPT && writer.buf.length <= MAX_WRITER_BYTES) this.#writers.push(writer);
+    const kept = this.#writers.length;
+    const small = writer.buf.length <= MAX_WRITER_BYTES;
+    if (small ? kept < MAX_WRITERS : kept < MAX_LARGE && writer.buf.length <= MAX_GROWN_WRITER_BYTES) {
+      this.#writers.push(writer);
+    }
   }
 
   takeLarge(): Buffer {
@@ -26,6 +33,6 @@ export class BufferPool {
   }
 
   giveLarge(buffer: Buffer): void {
-    if (buffer.length === LARGE_BUFFER_BYTES && this.#large.length < MAX_KEPT) this.#large.push(buffer);
+    if (buffer.length === LARGE_BUFFER_BYTES && this.#large.length < MAX_LARGE) this.#large.push(buffer);
   }
 }
