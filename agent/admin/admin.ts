@@ -2,8 +2,8 @@
  * The admin API: what people, probes and scrapers ask a running agent.
  *
  * In: a Request (GET or HEAD; POST for /explain). Out: a Response, never cached. Reads the current world and the proxy's
- * state, changes nothing. On a loopback address the Host must be an IP address, `localhost` or the listen name: a web page
- * that rebinds its own name to 127.0.0.1 is refused.
+ * state, changes nothing. Unless it listens on an address of the network, the Host must be an IP address, `localhost` or the
+ * listen name: a web page that rebinds its own name to 127.0.0.1 is refused.
  *
  * | path | answer |
  * |---|---|
@@ -194,10 +194,11 @@ const INDEX = `mesh-agent admin
   /v1/mesher/routeRule/SERVICE       routes of one service, as Mesher has it
 `;
 
-/** Off a loopback address whoever gets here needs no rebinding, and names of the pod are legion. */
-function hostAllowed(host: string, listenHost: string): boolean {
-  const loopback = /^(127\.|::1$|localhost$)/.test(listenHost.replace(/^\[|\]$/g, ""));
-  if (!loopback) return true;
+/** On an address of the network whoever gets here needs no rebinding, and names of the pod are legion. */
+function hostAllowed(host: string, listen: string): boolean {
+  const listenHost = listen.replace(/^\[|\]$/g, "");
+  const isAddress = /^[\d.]+$|:/.test(listenHost);
+  if (isAddress && !/^(127\.|::ffff:127\.|[0:]*:0*1$)/i.test(listenHost)) return true;
   const name = host.replace(/:\d*$/, "").toLowerCase();
   return name === "localhost" || name === listenHost.toLowerCase() || /^\[[0-9a-f:.]+\]$/.test(name) ||
     /^\d{1,3}(\.\d{1,3}){3}$/.test(name);

@@ -164,7 +164,14 @@ for (
     ["127.0.0.1.evil.example", "127.0.0.1", 403],
     ["localhost.evil.example", "localhost", 403],
     ["evil.example", "[::1]", 403],
+    ["evil.example", "0:0:0:0:0:0:0:1", 403],
+    ["evil.example", "::ffff:127.0.0.1", 403],
+    ["evil.example", "LOCALHOST", 403],
+    ["evil.example", "my-pod", 403],
+    ["My-Pod:30102", "my-pod", 200],
     ["pod.default.svc", "0.0.0.0", 200],
+    ["pod.default.svc", "10.1.2.3", 200],
+    ["pod.default.svc", "fd00::1", 200],
   ] as const
 ) {
   Deno.test(`admin: Host ${host} on ${listen} is ${status === 200 ? "answered" : "refused (DNS rebinding)"}`, async () => {
