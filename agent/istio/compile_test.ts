@@ -1,6 +1,8 @@
 import assert from "node:assert";
 import type { Program, VirtualHost } from "../model/model.ts";
 import { createCompiler } from "./compile.ts";
+import { type DestinationRuleDocument, DestinationRules, effectivePolicy } from "./destination_rules.ts";
+import { guardsHold, lowerMatch } from "./lower_match.ts";
 import { parseRules } from "./parse.ts";
 import type { Kind, ProxyContext, RuleDocument } from "./resources.ts";
 
@@ -130,7 +132,7 @@ Deno.test("what is not exported to the proxy is not seen; its own namespace's de
   const program = compile([
     service("private", "p.com", [80], { exportTo: ["."] }, "other"),
     service("theirs", "s.com", [80], {}, "another"),
-    service("ours", "s.com", [81]),
+    service("z-ours", "s.com", [81]),
     to("vs", ["s.com"], "s.com", { exportTo: ["."] }, "other"),
   ]);
   assert.deepStrictEqual([...program.routeConfigurations.keys()], ["81"]);
@@ -183,6 +185,112 @@ Deno.test("a rule with a workloadSelector holds only for such workloads", () => 
   const policyOf = (program: Program) => program.clusters.get(`outbound|80||${A}`)?.lbPolicy;
   assert.strictEqual(policyOf(compile(documents)), "RANDOM");
   assert.strictEqual(policyOf(compile(documents, { labels: { app: "client", x: "y" } })), "ROUND_ROBIN");
+});
+
+Deno.test("a proxy in the root namespace takes from there what is private: by exportTo or by workloadSelector", () => {
+  const proxy = { namespace: "istio-system", labels: { app: "client" } };
+  const policyOf = (spec: object) => {
+    const program = compile([
+      service("a", A, [80]),
+      rule("DestinationRule", "r", {
+        host: A,
+        trafficPolicy: { loadBalancer: { simple: "RANDOM" } },
+        ...spec,
+      }, "istio-system"),
+      rule("DestinationRule", "near", {
+        host: A,
+        trafficPolicy: { loadBalancer: { simple: "ROUND_ROBIN" } },
+      }),
+    ], proxy);
+    return program.clusters.get(`outbound|80||${A}`)?.lbPolicy;
+  };
+  assert.strictEqual(policyOf({}), "ROUND_ROBIN");
+  assert.strictEqual(policyOf({ exportTo: ["."] }), "RANDOM");
+  assert.strictEqual(policyOf({ workloadSelector: { matchLabels: { app: "client" } } }), "RANDOM");
+});
+
+Deno.test("the most specific rule of a namespace that is not exported hides its wider ones", () => {
+  const dr = (name: string, host: string, simple: string, namespace: string, exportTo = ["*"]) =>
+    rule("DestinationRule", name, { host, exportTo, trafficPolicy: { loadBalancer: { simple } } }, namespace);
+  const program = compile([
+    service("x", "x.com", [80], {}, "other"),
+    dr("1", "*.com", "RANDOM", "other"),
+    dr("2", "x.com", "RANDOM", "other", ["."]),
+    dr("3", "x.com", "ROUND_ROBIN", "istio-system"),
+  ]);
+  assert.strictEqual(program.clusters.get("outbound|80||x.com")?.lbPolicy, "ROUND_ROBIN");
+});
+
+Deno.test("a port's entry replaces all blocks of a subset's policy, and only the base keeps its retry budget", () => {
+  const rules = new DestinationRules(PROXY);
+  const random = { loadBalancer: { simple: "RANDOM" } };
+  const own = {
+    retryBudget: { percent: { value: 1 } },
+    connectionPool: { tcp: { maxConnections: 3 } },
+    portLevelSettings: [{ port: { number: 80 }, ...random }],
+  };
+  rules.add(
+    rule("DestinationRule", "r", {
+      host: A,
+      trafficPolicy: {
+        retryBudget: { percent: { value: 2 } },
+        connectionPool: { tcp: { maxConnections: 1 } },
+      },
+      subsets: [{ name: "v1", trafficPolicy: own }],
+    }) as DestinationRuleDocument,
+  );
+  const found = rules.find(A, "default");
+  const subset = found?.subsets[0]?.subset;
+  assert.deepStrictEqual(effectivePolicy(found, 80, subset), {
+    ...random,
+    retryBudget: { percent: { value: 2 } },
+  });
+  assert.deepStrictEqual(effectivePolicy(found, 81, subset), {
+    connectionPool: { tcp: { maxConnections: 3 } },
+    retryBudget: { percent: { value: 1 } },
+  });
+});
+
+Deno.test("guards: with gateways, labels and namespace of the source are not looked at", () => {
+  const proxy = { ...PROXY, labels: { app: "a" } };
+  for (
+    const [match, holds] of [
+      [{ port: 80 }, true],
+      [{ port: 81 }, false],
+      [{ sourceLabels: { app: "a" } }, true],
+      [{ sourceLabels: { app: "b" } }, false],
+      [{ sourceNamespace: "other" }, false],
+      [{ gateways: ["edge"] }, false],
+      [{ gateways: ["edge", "mesh"], sourceLabels: { app: "b" }, sourceNamespace: "other" }, true],
+    ] as const
+  ) {
+    assert.strictEqual(guardsHold(match, 80, proxy), holds, JSON.stringify(match));
+  }
+});
+
+Deno.test("withoutHeaders: a missing header counts as empty, unless presence is tested", () => {
+  assert.deepStrictEqual(lowerMatch({ withoutHeaders: { B: { exact: "1" }, a: {} } }).headers, [
+    { name: "b", stringMatch: { exact: "1" }, invertMatch: true, treatMissingHeaderAsEmpty: true },
+    { name: "a", presentMatch: true, invertMatch: true },
+  ]);
+});
+
+Deno.test("delegation: one match without a partner in the root drops the whole entry, not the others", () => {
+  const destination = { route: [{ destination: { host: A } }] };
+  const program = compile([
+    service("a", A, [80]),
+    rule("VirtualService", "root", {
+      hosts: [A],
+      http: [{ name: "r", match: [{ uri: { prefix: "/a" } }], delegate: { name: "leaf" } }],
+    }),
+    rule("VirtualService", "leaf", {
+      http: [
+        { name: "x", match: [{ uri: { prefix: "/a/1" } }, { uri: { prefix: "/b" } }], ...destination },
+        { name: "y", match: [{ uri: { exact: "/a/2" } }], ...destination },
+      ],
+    }),
+  ]);
+  assert.deepStrictEqual(hosts(program, 80).get(`${A}:80`)?.routes.map((r) => r.name), ["r-y"]);
 });
 
 Deno.test("a change of endpoints reroutes nothing; a subset's endpoints are the service's own objects", () => {

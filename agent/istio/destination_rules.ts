@@ -108,7 +108,8 @@ export class DestinationRules {
     for (const rule of bucket.merged) {
       if (rule.selector === undefined) continue;
       if (namespace !== own || !includesLabels(labels, rule.selector)) continue;
-      return allowed(rule) ? rule : undefined;
+      // A selector makes a rule private to its namespace, which is the proxy's.
+      return rule;
     }
     const rule = bucket.merged.find((r) => r.selector === undefined);
     return rule !== undefined && allowed(rule) ? rule : undefined;
