@@ -105,7 +105,9 @@ Deno.test("cli check: --strict counts warnings, --json is for programs, --namesp
   await withRules(elsewhere, async (path) => {
     const relaxed = await run("check", path);
     assert.equal(relaxed.code, /\b0 errors/.test(relaxed.out) ? 0 : 1);
-    assert.equal((await run("check", path, "--strict")).code, 1);
+    const strict = await run("check", path, "--strict");
+    assert.equal(strict.code, 1);
+    assert.match(strict.out, /\b[1-9]\d* warning/);
     const { errors, warnings, diagnostics, files, objects } = JSON.parse(
       (await run("check", path, "--json")).out,
     );
@@ -164,6 +166,25 @@ Deno.test("cli explain: a running agent that is not running", async () => {
   assert.equal((await run("explain", "http://a/", "--admin", "127.0.0.1:1", "--rules", "x")).code, 2);
 });
 
+Deno.test("cli explain: an agent's answer, and what its refusals end with", async () => {
+  for (const [status, wanted] of [[200, 0], [400, 2], [503, 1]] as const) {
+    const server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      async (request) => new Response(`${new URL(request.url).search} ${await request.text()}\n`, { status }),
+    );
+    try {
+      const { code, out, notes } = await run(
+        ...["explain", "PUT", "http://a/", "-H", "x: 1", "--admin", `http://127.0.0.1:${server.addr.port}/`],
+      );
+      assert.equal(code, wanted);
+      const said = '?format=text {"method":"PUT","url":"http://a/","headers":[["x","1"]]}\n';
+      assert.deepEqual([out, notes], status === 200 ? [said, ""] : ["", said]);
+    } finally {
+      await server.shutdown();
+    }
+  }
+});
+
 Deno.test("cli program: three formats, the addresses of the bootstrap, wrong values", async () => {
   await withRules(RULES, async (path) => {
     assert.match((await run("program", path)).out, /^Table 8084\n/);
@@ -199,6 +220,30 @@ Deno.test("cli run: --print-config shows values and origins and starts nothing",
   assert.match(out, /listenAddress +127\.0\.0\.1:1 +flag --http/);
   const json = JSON.parse((await run("run", "--config", "config", "--print-config", "--json")).out);
   assert.ok(Object.keys(json).length > 20);
+});
+
+Deno.test("cli run: without --config the conf directory of CHASSIS_HOME; --rules is from the working directory", async () => {
+  const home = await Deno.makeTempDir();
+  const before = Deno.env.get("CHASSIS_HOME");
+  try {
+    await Deno.mkdir(`${home}/conf`);
+    await Deno.writeTextFile(`${home}/conf/microservice.yaml`, "service_description: {name: at-home}\n");
+    Deno.env.set("CHASSIS_HOME", home);
+    const { code, out } = await run("run", "--print-config", "--rules", "some/rules");
+    assert.equal(code, 0);
+    assert.match(out, /cse\.service\.name +at-home /);
+    assert.ok(out.includes(` ${Deno.cwd()}/some/rules `), out);
+  } finally {
+    if (before === undefined) Deno.env.delete("CHASSIS_HOME");
+    else Deno.env.set("CHASSIS_HOME", before);
+    await Deno.remove(home, { recursive: true });
+  }
+});
+
+Deno.test("cli run: an address that this machine does not have is wrong usage", async () => {
+  const { code, notes } = await run("run", "--config", "config", "--admin", "192.0.2.1:1");
+  assert.equal(code, 2);
+  assert.match(notes, /^\[N102\] Cannot listen on "192\.0\.2\.1:1" \(rest-admin\)/m);
 });
 
 Deno.test("cli run: what is no file in a conf directory is passed over, a link that leads nowhere is told", async () => {

@@ -205,6 +205,70 @@ Deno.test("file source: at the start, files that cannot be read are no empty set
   await source.close();
 });
 
+/** Makes the next reading wait; returns the function that lets it go. */
+function holdRead(directory: FakeDirectory): () => void {
+  const read = directory.read.bind(directory);
+  let go = () => {};
+  const held = new Promise<void>((resolve) => go = resolve);
+  directory.read = async (only) => {
+    directory.read = read;
+    const reading = await read(only);
+    await held;
+    return reading;
+  };
+  return go;
+}
+
+Deno.test("file source: a change that settles during a reading is read after it", async () => {
+  const directory = new FakeDirectory({ "rules/a.yaml": RULES });
+  const started = await startSource(directory);
+  const go = holdRead(directory);
+  directory.write("rules/a.yaml", RULES.replaceAll("weight: 50", "weight: 10"));
+  started.clock.advance(QUIET_MS);
+  directory.write("rules/a.yaml", RULES.replaceAll("weight: 50", "weight: 20"));
+  started.clock.advance(QUIET_MS);
+  go();
+  await settled();
+  assert.deepEqual(weightsOf(started), [20, 20]);
+  await started.source.close();
+});
+
+Deno.test("file source: closed during a reading, it publishes nothing any more", async () => {
+  const directory = new FakeDirectory({ "rules/a.yaml": RULES });
+  const { world, clock, source } = await startSource(directory);
+  const go = holdRead(directory);
+  directory.write("rules/a.yaml", RULES.replaceAll("weight: 50", "weight: 10"));
+  clock.advance(QUIET_MS);
+  const closed = source.close();
+  go();
+  await closed;
+  assert.equal(world.current.revision, 1);
+});
+
+Deno.test("file source: a publication that fails is tried again by the next reading, and logged", async () => {
+  const directory = new FakeDirectory({ "rules/a.yaml": RULES });
+  const config = configOf();
+  const logged: string[] = [];
+  let tries = 0;
+  const source = filePlugin.start({
+    config: { ...config, serviceDiscovery: { ...config.serviceDiscovery, refreshIntervalMs: 0 } },
+    clock: new ManualClock(),
+    log: { level: "debug", log: (level, message) => logged.push(`${level} ${message}`) },
+    openDirectory: () => directory,
+    publish: () => {
+      if (++tries === 2) throw new Error("no table");
+    },
+  });
+  await source.ready;
+  directory.files = new Map([["rules/a.yaml", RULES.replaceAll("weight: 50", "weight: 10")]]);
+  await source.refresh();
+  assert.deepEqual(logged, ['error Cannot take up the rules of "rules": Error: no table']);
+  await source.refresh();
+  await source.refresh();
+  assert.equal(tries, 3);
+  await source.close();
+});
+
 Deno.test("file source: rereading the same publishes nothing", async () => {
   const directory = new FakeDirectory({ "rules/a.yaml": RULES });
   const { world, source } = await startSource(directory);

@@ -156,6 +156,30 @@ Deno.test("watch: files in directories inside", () =>
     await told.reads(directory, (files) => files?.size === 0, "the end of team");
   }));
 
+Deno.test("rule files: a file asked for by name that vanished takes along what vanished with its directory", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${path}/team`);
+    for (const name of ["a", "b", "team/c", "team/d"]) await Deno.writeTextFile(`${path}/${name}.yaml`, name);
+    const files = createRuleFiles(path, "rules");
+    assert.equal((await files.read())?.files.size, 4);
+    await Deno.writeTextFile(`${path}/a.yaml`, "new");
+    assert.deepEqual(await files.read(new Set(["rules/a.yaml"])), {
+      files: new Map([["rules/a.yaml", "new"]]),
+      complete: false,
+      unreadable: new Map(),
+    });
+    await Deno.remove(`${path}/team`, { recursive: true });
+    const reading = await files.read(new Set(["rules/team/c.yaml"]));
+    assert.deepEqual([[...reading?.files.keys() ?? []], reading?.complete], [
+      ["rules/a.yaml", "rules/b.yaml"],
+      true,
+    ]);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
 Deno.test("rule files: a single file, as typed", async () => {
   const path = await Deno.makeTempFile({ suffix: ".yaml" });
   try {

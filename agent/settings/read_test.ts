@@ -303,6 +303,12 @@ Deno.test("malformed YAML, and files that are not read", () => {
   ]);
 });
 
+Deno.test("a duration has the bound of a timer", () => {
+  const timeout = (text: string): Given => ({ env: { CSE_MESH_TIMEOUTS_IDLE: text } });
+  assert.equal(config(timeout("2147483647ms")).proxy.timeouts.idleMs, 2 ** 31 - 1);
+  assert.match(told(timeout("2147483648ms")).join(), /want a duration/);
+});
+
 Deno.test("rules of router.yaml have no effect, and say so", () => {
   assert.deepEqual(told({ files: { "router.yaml": "routeRule:\n  a:\n  - precedence: 1\n" } }), [
     'conf/router.yaml:1:1: warning [S124] Key "routeRule" has no effect: rules are Istio\'s, router.infra cse comes ' +
