@@ -19,6 +19,8 @@ const RULE_FILE = /\.(ya?ml|json)$/i;
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 /** Files read at a time. */
 const BREADTH = 32;
+/** Readings until one finds nothing newly missing; then what is missing counts as gone. */
+const MAX_READINGS = 5;
 
 export interface RuleFiles {
   readonly path: string;
@@ -70,34 +72,41 @@ export function createRuleFiles(path: string, label = shownPath(path)): RuleFile
     }
   };
 
-  const list = async (directory: string, out: string[], unreadable: Map<string, string>) => {
+  const list = async (
+    directory: string,
+    out: string[],
+    unreadable: Map<string, string>,
+    vanished: string[],
+  ): Promise<void> => {
     let entries: Deno.DirEntry[];
     try {
       entries = await Array.fromAsync(Deno.readDir(directory));
     } catch (error) {
       if (directory === path) throw error;
-      if (!(error instanceof Deno.errors.NotFound)) {
-        unreadable.set(join(label, relative(path, directory)), reasonOf(error));
-      }
+      if (error instanceof Deno.errors.NotFound) vanished.push(directory);
+      else unreadable.set(join(label, relative(path, directory)), reasonOf(error));
       return;
     }
     for (const entry of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
       if (entry.name.startsWith(".")) continue;
       const at = join(directory, entry.name);
-      if (entry.isDirectory || (entry.isSymlink && await leadsDown(at))) await list(at, out, unreadable);
-      else if (RULE_FILE.test(entry.name)) out.push(at);
+      if (entry.isDirectory || (entry.isSymlink && await leadsDown(at))) {
+        await list(at, out, unreadable, vanished);
+      } else if (RULE_FILE.test(entry.name)) out.push(at);
     }
   };
 
   const nameOf = (at: string): string => at === path ? label : join(label, relative(path, at));
 
-  const readAll = async (): Promise<DirectoryReading | null> => {
+  /** `before`: what vanished during the reading before this one. */
+  const readAll = async (before = "", tries = MAX_READINGS): Promise<DirectoryReading | null> => {
+    const vanished: string[] = [];
     const files = new Map<string, string | null>();
     const unreadable = new Map<string, string>();
     const paths: string[] = [];
     try {
       if ((await Deno.stat(path)).isFile) paths.push(path);
-      else await list(path, paths, unreadable);
+      else await list(path, paths, unreadable, vanished);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
       unreadable.set(label, reasonOf(error));
@@ -108,7 +117,14 @@ export function createRuleFiles(path: string, label = shownPath(path)): RuleFile
         paths.slice(i, i + BREADTH).map((at) => readOne(nameOf(at), at, files, unreadable)),
       );
     }
-    for (const [name, text] of files) if (text === null) files.delete(name);
+    for (const [name, text] of files) {
+      if (text !== null) continue;
+      files.delete(name);
+      vanished.push(name);
+    }
+    // The whole directory may be on its way out: only what is missing twice is gone (as a broken link is).
+    const missing = vanished.sort().join("\n");
+    if (missing !== before && tries > 1) return readAll(missing, tries - 1);
     for (const name of known.keys()) if (!files.has(name) && !unreadable.has(name)) known.delete(name);
     return { files, complete: true, unreadable };
   };

@@ -180,6 +180,35 @@ Deno.test("rule files: a file asked for by name that vanished takes along what v
   }
 });
 
+Deno.test("rule files: a directory that goes, or goes and comes back, while it is read has not lost its files", async () => {
+  const path = await Deno.makeTempDir();
+  const { stat } = Deno;
+  try {
+    await Deno.mkdir(`${path}/rules`);
+    await Deno.writeTextFile(`${path}/rules/a.yaml`, "a");
+    const files = createRuleFiles(`${path}/rules`, "rules");
+    for (const back of [true, false]) {
+      let moved = false;
+      Deno.stat = async (at) => {
+        if (moved || !String(at).endsWith("/a.yaml")) return await stat(at);
+        moved = true;
+        await Deno.rename(`${path}/rules`, `${path}/away`);
+        try {
+          return await stat(at);
+        } finally {
+          if (back) await Deno.rename(`${path}/away`, `${path}/rules`);
+        }
+      };
+      const reading = await files.read();
+      assert.deepEqual(reading && [...reading.files], back ? [["rules/a.yaml", "a"]] : null);
+      assert.ok(moved);
+    }
+  } finally {
+    Deno.stat = stat;
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
 Deno.test("rule files: a single file, as typed", async () => {
   const path = await Deno.makeTempFile({ suffix: ".yaml" });
   try {
