@@ -2,6 +2,7 @@
 import { startAgent } from "../agent.ts";
 import type { Diagnostic } from "../core/diagnostics.ts";
 import { formatDiagnostic } from "../core/diagnostics.ts";
+import { MeshError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import { createLog } from "../net/log.ts";
 import { formatConfig, jsonConfig } from "../settings/format.ts";
@@ -38,7 +39,14 @@ export const run: Run = async (args, terminal) => {
   return await untilSignal(starting, {
     log,
     async reread(): Promise<AgentConfig | undefined> {
-      const next = await loadSettings(args);
+      let next;
+      try {
+        next = await loadSettings(args);
+      } catch (error) {
+        if (!(error instanceof MeshError)) throw error;
+        log.log("error", `[${error.code}] ${error.message}; the old settings stay`);
+        return undefined;
+      }
       tell(log, next.diagnostics);
       if (next.config === undefined) log.log("error", "the settings have errors: the old ones stay");
       return next.config;

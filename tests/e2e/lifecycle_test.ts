@@ -113,6 +113,11 @@ Deno.test("SIGHUP rereads the rules and names settings that need a restart", asy
   await conf.write("chassis.yaml", "cse: [");
   agent.signal("SIGHUP");
   await agent.line(/the settings have errors: the old ones stay/);
+  await Deno.rename(conf.path, `${conf.path}-away`);
+  agent.signal("SIGHUP");
+  await agent.line(/\[N110\] .*; the old settings stay/);
+  await agent.line(/D107/);
+  await Deno.rename(`${conf.path}-away`, conf.path);
   assert.equal((await askOnce(agent.http, proxyGet("svc.test"))).status, 200);
 });
 
