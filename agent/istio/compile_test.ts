@@ -128,6 +128,40 @@ Deno.test("a rule whose matches are all for other ports leaves the default route
   assert.deepStrictEqual(firstRoutes(program, 81), { [`${A}:81`]: "other", allow_any: "allow_any" });
 });
 
+Deno.test("where the exact rule of a host says nothing, no wildcard takes over", () => {
+  const program = compile([
+    service("a", A, [80, 81]),
+    rule("VirtualService", "exact", {
+      hosts: [A],
+      http: [{ name: "exact", match: [{ port: 81 }], route: [{ destination: { host: A } }] }],
+    }),
+    to("wild", ["*.default.svc.cluster.local"], A),
+  ]);
+  assert.strictEqual(firstRoutes(program, 80)[`${A}:80`], "default");
+  assert.strictEqual(firstRoutes(program, 81)[`${A}:81`], "exact");
+});
+
+Deno.test("a host declared twice in a namespace: ports once each, endpoints of both", () => {
+  const one = (name: string, address: string) => service(name, "x.com", [80], { endpoints: [{ address }] });
+  const program = compile([one("1", "10.0.0.1"), one("2", "10.0.0.2")]);
+  assert.deepStrictEqual([...hosts(program, 80).keys()], ["allow_any", "x.com:80"].sort().reverse());
+  const endpoints = program.loadAssignments.get("outbound|80||x.com")?.endpoints ?? [];
+  assert.deepStrictEqual(endpoints.flatMap((l) => l.lbEndpoints.map((e) => e.address)), [
+    "10.0.0.1",
+    "10.0.0.2",
+  ]);
+});
+
+Deno.test("DNS: the endpoints' names, or the host itself when there are none", () => {
+  const dns = (endpoints: object[]) => {
+    const program = compile([service("x", "x.com", [80], { resolution: "DNS", endpoints })]);
+    const cluster = program.clusters.get("outbound|80||x.com");
+    return cluster?.loadAssignment?.endpoints.flatMap((l) => l.lbEndpoints.map((e) => e.address));
+  };
+  assert.deepStrictEqual(dns([]), ["x.com"]);
+  assert.deepStrictEqual(dns([{ address: "y.com" }]), ["y.com"]);
+});
+
 Deno.test("what is not exported to the proxy is not seen; its own namespace's definition comes first", () => {
   const program = compile([
     service("private", "p.com", [80], { exportTo: ["."] }, "other"),

@@ -120,6 +120,7 @@ function isPrivate(rule: MergedRule, namespace: string): boolean {
   return rule.exportTo.length > 0 && rule.exportTo.every((to) => to === "." || to === namespace);
 }
 
+/** Whether `labels` has every pair of `wanted`. */
 export function includesLabels(
   labels: Readonly<Record<string, string>>,
   wanted: Readonly<Record<string, string>>,

@@ -16,16 +16,10 @@
  * ```
  */
 import { type Diagnostic, formatOrigin } from "../core/diagnostics.ts";
+import { includesLabels } from "./destination_rules.ts";
 import { destinationFindings } from "./findings_destination.ts";
 import { isWildcard } from "./host_pattern.ts";
-import {
-  createRegistry,
-  hasLabels,
-  type Policy,
-  type Registry,
-  type Rule,
-  type Service,
-} from "./registry.ts";
+import { createRegistry, type Policy, type Registry, type Rule, type Service } from "./registry.ts";
 import { visibilityRank } from "./order.ts";
 import { unknownHost } from "./unknown_host.ts";
 import { At, type Place, placeRemark, quote, Remarks } from "./remark.ts";
@@ -200,7 +194,7 @@ function conditionFindings(rule: Rule, ctx: ProxyContext, out: Remarks): void {
       }
       const wanted = match.sourceLabels ?? {};
       // Without labels (an offline check, most often) nothing is known about the workload.
-      if (Object.keys(ctx.labels).length > 0 && !hasLabels(ctx.labels, wanted)) {
+      if (Object.keys(ctx.labels).length > 0 && !includesLabels(ctx.labels, wanted)) {
         const key = Object.keys(wanted).find((name) => ctx.labels[name] !== wanted[name]) as string;
         out.add(
           "R411",
@@ -280,7 +274,7 @@ function policyFindings(policy: Policy, registry: Registry, seen: Map<string, Po
     if (Object.keys(wanted).length === 0) continue;
     if (
       services.some((service) =>
-        [...registry.endpointLabels(service)].some((labels) => hasLabels(labels, wanted))
+        [...registry.endpointLabels(service)].some((labels) => includesLabels(labels, wanted))
       )
     ) {
       continue;

@@ -4,30 +4,10 @@ import type { CorsPolicy, FractionalPercent, HTTPFault, StringMatcher } from "..
 import { stringMatcher } from "./lower_match.ts";
 import { lowerPercent, normalDuration } from "./lower_values.ts";
 import type { HTTPFaultInjection, IstioCorsPolicy } from "./resources.ts";
+import { GRPC_CODES } from "./validate_primitives.ts";
 
 /** Without a percentage a fault never happens; Istio's documentation says otherwise, its proxies do this. */
 const NEVER: FractionalPercent = { numerator: 0, denominator: "HUNDRED" };
-
-/** gRPC status numbers by name. */
-const GRPC_STATUS = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
 
 export function lowerFault(fault: HTTPFaultInjection | null | undefined): HTTPFault | undefined {
   if (fault === undefined || fault === null) return undefined;
@@ -43,7 +23,7 @@ export function lowerFault(fault: HTTPFaultInjection | null | undefined): HTTPFa
   if (abort?.httpStatus !== undefined) {
     lowered.abort = { httpStatus: abort.httpStatus, percentage: shareOf(abort) };
   } else if (abort?.grpcStatus !== undefined) {
-    const status = GRPC_STATUS.indexOf(abort.grpcStatus.toUpperCase());
+    const status = GRPC_CODES.indexOf(abort.grpcStatus.toUpperCase());
     if (status >= 0) lowered.abort = { grpcStatus: status, percentage: shareOf(abort) };
   }
   return lowered.delay === undefined && lowered.abort === undefined ? undefined : lowered;

@@ -4,6 +4,7 @@
  * In: documents and who asks. Out: lookups by full host name. Only what is exported to the proxy's namespace counts.
  */
 import { nearest } from "../core/suggest.ts";
+import { includesLabels, ROOT_NAMESPACE } from "./destination_rules.ts";
 import { fullHost, hostCovers, isWildcard } from "./host_pattern.ts";
 import { compareDocuments, exportedTo, visibilityRank } from "./order.ts";
 import type {
@@ -18,9 +19,6 @@ import type {
 export type Service = RuleDocument<ServiceEntrySpec>;
 export type Policy = RuleDocument<DestinationRuleSpec>;
 export type Rule = RuleDocument<VirtualServiceSpec>;
-
-/** Istio's default. */
-const ROOT_NAMESPACE = "istio-system";
 
 /** "Did you mean" over ten thousand hosts takes milliseconds; so many unknown hosts get one. */
 const MAX_SUGGESTIONS = 50;
@@ -166,7 +164,7 @@ export function createRegistry(documents: readonly RuleDocument[], ctx: ProxyCon
       const selector = service.spec.workloadSelector;
       if (selector === undefined) return;
       for (const workload of workloads.get(service.namespace) ?? []) {
-        if (hasLabels(workload.labels ?? {}, selector.labels ?? {})) yield workload.labels ?? {};
+        if (includesLabels(workload.labels ?? {}, selector.labels ?? {})) yield workload.labels ?? {};
       }
     },
     nearestHost(host) {
@@ -174,15 +172,6 @@ export function createRegistry(documents: readonly RuleDocument[], ctx: ProxyCon
       return nearest(host, byHost.keys());
     },
   };
-}
-
-/** Whether `labels` has every pair of `wanted`. */
-export function hasLabels(
-  labels: Readonly<Record<string, string>>,
-  wanted: Readonly<Record<string, string>>,
-): boolean {
-  for (const key in wanted) if (labels[key] !== wanted[key]) return false;
-  return true;
 }
 
 function append<T>(map: Map<string, T[]>, key: string, value: T): void {

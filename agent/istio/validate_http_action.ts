@@ -14,6 +14,7 @@ import type {
 } from "./resources.ts";
 import {
   durationProblem,
+  GRPC_CODES,
   headerOperationNameProblem,
   headerValueProblem,
   httpStatusProblem,
@@ -86,26 +87,6 @@ export function judgeCors(cors: IstioCorsPolicy, at: At, out: Remarks): void {
       : "it has fractions of a second; give whole seconds");
   if (problem !== undefined) out.refuse("R120", at.to("maxAge"), "maxAge", cors.maxAge, problem);
 }
-
-const GRPC_CODES = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
 
 /** VS-E21, VS-E22, VS-W2 */
 export function judgeFault(fault: HTTPFaultInjection, at: At, out: Remarks): void {
