@@ -293,11 +293,16 @@ Deno.test("run: no rules directory yet; it is served 503 until there is one", as
   const early = await askOnce(agent.http, proxyGet("istioserver:8084"));
   assert.equal(early.status, 503);
   assert.match(early.body, /not synced/);
-  assert.equal((await askOnce(agent.admin, "GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")).status, 503);
+  const ready = async () => {
+    const ask = (path: string) => askOnce(agent.admin, `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    const gauge = /^mesh_agent_ready (\d)$/m.exec((await ask("/stats/prometheus")).body)?.[1];
+    return [(await ask("/ready")).status, gauge];
+  };
+  assert.deepEqual(await ready(), [503, "0"]);
   await conf.write("rules/a.yaml", istioserver({ v1: upstream.port }, { v1: 100 }));
   await agent.line(/rules in force/);
   assert.equal((await askOnce(agent.http, proxyGet("istioserver:8084"))).status, 200);
-  assert.equal((await askOnce(agent.admin, "GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")).status, 200);
+  assert.deepEqual(await ready(), [200, "1"]);
 });
 
 Deno.test("run: a bad edit keeps the last good rules, and never touches its neighbours", async () => {
