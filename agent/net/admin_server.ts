@@ -1,6 +1,5 @@
 /**
- * The admin API's listener, on Deno.serve. Its accept loop ends when the process is out of file descriptors; it is then
- * started again, so that a full data plane does not lose its probes (or, unhandled, the process).
+ * The admin API's listener, on Deno.serve.
  *
  * @example
  * ```ts ignore
@@ -9,6 +8,7 @@
  * ```
  */
 import type { Log, StreamAddress } from "../core/ports.ts";
+import { type HttpServer, serveHttp } from "./http_server.ts";
 import { listenError } from "./listen_error.ts";
 
 export interface AdminServer {
@@ -17,7 +17,6 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-const RESTART_MS = 100;
 const CLOSE_MS = 1000;
 
 /** Throws MeshError N101 to N103 when the address cannot be had. */
@@ -26,54 +25,25 @@ export function serveAdmin(
   handle: (request: Request) => Response | Promise<Response>,
   log: Log,
 ): AdminServer {
-  let closed = false;
-  let restart: ReturnType<typeof setTimeout> | undefined;
-  const stop = new AbortController();
-
-  const start = (port: number): Deno.HttpServer<Deno.NetAddr> => {
-    const server = Deno.serve({
-      hostname: listen.hostname,
-      port,
-      signal: stop.signal,
-      onListen: () => {},
-      onError: (error) => {
+  let server: HttpServer;
+  try {
+    server = serveHttp(listen, {
+      what: "the admin listener",
+      handle,
+      onError(error) {
         log.log("error", "admin request failed", { error: String(error) });
         return new Response("The agent could not answer; see its log.\n", { status: 500 });
       },
-    }, (request: Request) => handle(request));
-    server.finished.catch((error: unknown) => {
-      if (closed) return;
-      log.log("warn", "the admin listener failed and is started again", { error: String(error) });
-      again(server.addr.port);
+      log,
     });
-    return server;
-  };
-
-  const again = (port: number): void => {
-    restart = setTimeout(() => {
-      if (closed) return;
-      try {
-        server = start(port);
-      } catch (error) {
-        log.log("warn", "the admin listener cannot be started yet", { error: String(error) });
-        again(port);
-      }
-    }, RESTART_MS);
-  };
-
-  let server: Deno.HttpServer<Deno.NetAddr>;
-  try {
-    server = start(listen.port);
   } catch (error) {
     throw listenError("rest-admin", listen, error);
   }
   return {
-    address: { hostname: server.addr.hostname, port: server.addr.port },
+    address: server.address,
     async close() {
-      closed = true;
-      clearTimeout(restart);
-      const late = setTimeout(() => stop.abort(), CLOSE_MS);
-      await server.shutdown().catch(() => {});
+      const late = setTimeout(() => server.close(), CLOSE_MS);
+      await server.shutdown();
       clearTimeout(late);
     },
   };
