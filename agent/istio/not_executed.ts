@@ -215,9 +215,7 @@ export function notExecuted(documents: readonly RuleDocument[], place: Place = p
   const list: Diagnostic[] = [];
   for (const document of documents) {
     for (const entry of BY_KIND.get(document.kind) ?? []) {
-      for (const { path, value } of valuesAt(document.spec, entry.parts, ["spec"])) {
-        const part = entry.part === undefined ? value : entry.part(value);
-        if (part === undefined || (Array.isArray(part) && part.length === 0)) continue;
+      eachUse(document.spec, entry, 0, ["spec"], (part, path) => {
         const shown = typeof part === "object" || part === true ? "" : ` ${quote(part)}`;
         const field = path.findLast((step) => typeof step === "string");
         const remark: Remark = {
@@ -227,24 +225,39 @@ export function notExecuted(documents: readonly RuleDocument[], place: Place = p
           key: true,
         };
         list.push(place(document, remark));
-      }
+      });
     }
   }
   return list;
 }
 
-function* valuesAt(
+/**
+ * Tells each use of an entry below `value`, which stands at `path` and is reached by the first `depth` parts. Every document
+ * passes here at start with some hundred entries, nearly all without a use: `path` is one stack, copied for a use only.
+ */
+function eachUse(
   value: unknown,
-  parts: readonly string[],
-  path: readonly PathPart[],
-): Generator<{ path: readonly PathPart[]; value: unknown }> {
-  const [part, ...rest] = parts;
+  entry: Expanded,
+  depth: number,
+  path: PathPart[],
+  found: (part: unknown, path: readonly PathPart[]) => void,
+): void {
   if (value === undefined || value === null) return;
-  if (part === undefined) yield { path, value };
-  else if (part === "*") {
+  const step = entry.parts[depth];
+  if (step === undefined) {
+    const part = entry.part === undefined ? value : entry.part(value);
+    if (part === undefined || (Array.isArray(part) && part.length === 0)) return;
+    found(part, path.slice());
+  } else if (step === "*") {
     if (!Array.isArray(value)) return;
-    for (const [i, item] of value.entries()) yield* valuesAt(item, rest, [...path, i]);
+    for (let i = 0; i < value.length; i++) {
+      path.push(i);
+      eachUse(value[i], entry, depth + 1, path, found);
+      path.pop();
+    }
   } else if (typeof value === "object") {
-    yield* valuesAt((value as Record<string, unknown>)[part], rest, [...path, part]);
+    path.push(step);
+    eachUse((value as Record<string, unknown>)[step], entry, depth + 1, path, found);
+    path.pop();
   }
 }
