@@ -293,3 +293,21 @@ Deno.test("drain: what is not done at the deadline is cut", async () => {
   await settle();
   assert.equal(c.incoming.ended, true);
 });
+
+Deno.test("a body that nobody wanted is read up to 64 KiB for the sake of the connection, beyond it is closed", async () => {
+  const post = (length: number): string =>
+    `POST / HTTP/1.1\r\nHost: svc:81\r\nContent-Length: ${length}\r\n\r\n`;
+  const r = rig({ upstream: answering(OK) });
+  const small = r.client();
+  send(small, post(60_000) + "x".repeat(60_000) + GET);
+  await settle();
+  assert.match(got(small), /^HTTP\/1.1 404 [^]*200 OK/);
+  assert.equal(small.incoming.ended, false);
+
+  const large = r.client();
+  send(large, post(200_000) + "x".repeat(100_000));
+  await settle();
+  assert.match(got(large), /^HTTP\/1.1 404 /);
+  assert.equal(large.incoming.ended, true);
+  r.proxy.close();
+});
