@@ -309,5 +309,12 @@ Deno.test("a body that nobody wanted is read up to 64 KiB for the sake of the co
   await settle();
   assert.match(got(large), /^HTTP\/1.1 404 /);
   assert.equal(large.incoming.ended, true);
+
+  const chunked = r.client();
+  send(chunked, "POST / HTTP/1.1\r\nHost: svc:81\r\nTransfer-Encoding: chunked\r\n\r\n");
+  send(chunked, `30d40\r\n${"x".repeat(100_000)}`);
+  await settle();
+  assert.match(got(chunked), /^HTTP\/1.1 404 /);
+  assert.equal(chunked.incoming.ended, true);
   r.proxy.close();
 });
