@@ -352,9 +352,10 @@ export class DownstreamConnection implements Responder, Expirable {
     switch (this.#state) {
       case BUSY:
         // The answer takes its time: from now on notice when the client goes away. The read serves the next head.
-        if (this.#exchange !== null && this.#body.done && !this.#tunnel) {
-          this.#input.prefetch(this.#onWatched);
-        }
+        if (this.#exchange === null || this.#tunnel) return;
+        // The head's bytes are needed until `prepare` has copied them.
+        if (this.#body.done) this.#input.prefetch(this.#onWatched, this.#exchange.out !== null);
+        else this.deadline = this.#proxy.deadlines.now + WATCH_AFTER_MS;
         return;
       case HEAD:
         this.#timeOut(

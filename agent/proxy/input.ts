@@ -72,14 +72,17 @@ export class Input {
     this.buf = next;
   }
 
-  /** Starts a read now; `settled` is told the count, null at the end, undefined on failure, perhaps long after. */
-  prefetch(settled: (n: number | null | undefined) => void): void {
+  /**
+   * Starts a read now; `settled` is told the count, null at the end, the error on failure, perhaps long after. With `rewind` it goes to
+   * the front of an empty buffer: only when nobody uses any more what was read before (the spans of a head).
+   */
+  prefetch(settled: (n: unknown) => void, rewind: boolean): void {
     if (this.#pending !== null) return;
-    if (this.start === this.end) this.start = this.end = 0;
+    if (rewind && this.start === this.end) this.start = this.end = 0;
     if (this.buf.length - this.end < MIN_PREFETCH_ROOM) return;
     const p = this.stream.read(this.end === 0 ? this.buf : this.buf.subarray(this.end));
     this.#pending = p;
-    p.then(settled, settled as () => void);
+    p.then(settled, settled);
   }
 
   /** For a long body: reads go into a large buffer from the pool. Only while nothing is at hand and no read is under way. */

@@ -90,7 +90,7 @@ export class UpstreamConnection implements Expirable {
     this.idle = true;
     this.deadline = proxy.deadlines.now + proxy.config.proxy.timeouts.upstreamIdleMs;
     pool.push(this);
-    this.input.prefetch(this.#onIdleEnd);
+    this.input.prefetch(this.#onIdleEnd, true);
   }
 
   close(): void {
