@@ -19,6 +19,8 @@ export class BodyReader implements RequestBody {
   received = 0;
   /** Called before waiting for bytes, e.g. to set a deadline or to send 100 Continue. */
   beforeWait: (() => Promise<void> | void) | null = null;
+  /** Called when bytes came. */
+  afterWait: (() => void) | null = null;
   #kind = NONE;
   #remaining = 0;
   #decoder: ChunkedDecoder | null = null;
@@ -95,7 +97,10 @@ export class BodyReader implements RequestBody {
       } catch (cause) {
         throw this.#cut(cause);
       }
-      if (more) continue;
+      if (more) {
+        this.afterWait?.();
+        continue;
+      }
       if (this.#kind === CLOSE) {
         this.done = true;
         return null;

@@ -78,6 +78,7 @@ export class DownstreamConnection implements Responder, Expirable {
     this.#remoteText = addressText(stream.remote);
     this.#body = new BodyReader(this.#input, "downstream");
     this.#body.beforeWait = () => this.#beforeBodyWait();
+    this.#body.afterWait = () => this.#afterBodyWait();
     this.#onWatched = (n) => {
       if (typeof n !== "number") this.#exchange?.cancel();
     };
@@ -246,6 +247,13 @@ export class DownstreamConnection implements Responder, Expirable {
     if (this.#head.minor === 1) return writeAll(this.#stream, CONTINUE);
   }
 
+  /** From here on it is not the client that is waited for. */
+  #afterBodyWait(): void {
+    if (this.#state !== BODY) return;
+    this.#state = BUSY;
+    this.deadline = this.#proxy.deadlines.now + WATCH_AFTER_MS;
+  }
+
   /** Reads what is left of a body that nobody wanted; false when that is more than the limit. */
   async #drainBody(): Promise<boolean> {
     if (this.#head.expectContinue && !this.#continueSent) return false;
@@ -364,6 +372,8 @@ export class DownstreamConnection implements Responder, Expirable {
         );
         return;
       case BODY:
+        // The answer is out already: the rest of the body is only drained.
+        if (this.#exchange === null) return this.close();
         this.#timeOut(
           "P107",
           `Cannot read the request body: nothing came for ${this.#proxy.config.proxy.timeouts.bodyStallMs} ms`,

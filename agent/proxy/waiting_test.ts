@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { GET, got, rig, send } from "./proxy_fixture_test.ts";
+import { GET, got, OK, once, rig, send, settle } from "./proxy_fixture_test.ts";
 
 const DELAY = {
   "envoy.filters.http.fault": {
@@ -17,5 +17,32 @@ Deno.test("bytes that come while a request is held back do not get into its head
   const seen = got(r.upstreams[0]!);
   assert.match(seen, /^GET \/first HTTP\/1.1\r\nHost: svc\r\nX-One: 1\r\n/);
   assert.doesNotMatch(seen, /Evil|second/);
+  r.proxy.close();
+});
+
+Deno.test("an upstream may think longer than the stall time once the whole body is there", async () => {
+  const r = rig({ upstream: () => {} });
+  const c = r.client();
+  send(c, "POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 2\r\n\r\n");
+  await settle();
+  send(c, "xy");
+  await r.clock.advance(61_000);
+  send(r.upstreams[0]!, OK);
+  await settle();
+  assert.match(got(c), /^HTTP\/1.1 200 /);
+  assert.deepEqual(r.records.map((x) => [x.status, x.flags]), [[200, ""]]);
+  r.proxy.close();
+});
+
+Deno.test("a body that is left after a local answer and never comes ends the connection quietly", async () => {
+  const r = rig({ extra: { match: { prefix: "/only" } } });
+  const c = r.client();
+  send(c, "POST /none HTTP/1.1\r\nHost: svc\r\nContent-Length: 5\r\n\r\n");
+  await settle();
+  assert.match(got(c), /^HTTP\/1.1 404 /);
+  await r.clock.advance(61_000);
+  assert.equal(got(c), "");
+  assert.equal(c.incoming.ended, true);
+  assert.equal(r.records.length, 1);
   r.proxy.close();
 });
