@@ -47,14 +47,16 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
       if (!input.took(await input.next())) throw new Error("end of input");
       fresh = true;
       if (!tryHead(proxy, connection)) await readHead(proxy, ex, connection);
-      ex.upstreamServiceMs = Math.max(0, proxy.clock.monotonic() - ex.requestSentMs);
+      const answeredMs = proxy.clock.monotonic();
+      // Before the request is through there is no time between it and the answer.
+      ex.upstreamServiceMs = ex.pumping ? 0 : Math.max(0, answeredMs - ex.requestSentMs);
       const again = retry !== null && retriesStatus(retry, connection.head.status) && ex.replayable;
       if (!again || retries >= retry.numRetries) {
         if (again && retries > 0) ex.addFlag("URX");
         ex.attempts.push({
           endpoint: endpoint.key,
           outcome,
-          durationMs: ex.requestSentMs + ex.upstreamServiceMs - startMs,
+          durationMs: answeredMs - startMs,
         });
         return connection;
       }

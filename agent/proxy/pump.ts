@@ -6,17 +6,23 @@ import { writeLastChunk } from "./prepare.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 import { writeAll } from "./write_all.ts";
 
-/** Never rejects: what went wrong is told by `ex.bodyError` and by cutting the connection, which wakes the reader of the answer. */
+/**
+ * Never rejects. A body that fails is told by `ex.bodyError` and by cutting the connection, which wakes the reader of the answer. A
+ * write that fails only ends the sending: the upstream may have answered and closed (RFC 9112 section 9.5), which the reader finds out.
+ */
 export async function pump(proxy: ProxyContext, ex: Exchange, connection: UpstreamConnection): Promise<void> {
   const { body } = ex;
   const chunked = body.length < 0;
   const { bodyStallMs } = proxy.config.proxy.timeouts;
   const frame = chunked ? proxy.buffers.takeWriter() : null;
   ex.pumping = true;
+  let reading = false;
   try {
     for (;;) {
       connection.deadline = Infinity;
+      reading = true;
       const piece = await body.read();
+      reading = false;
       if (piece === null || connection.closed) break;
       // Only sending counts as a stall of the upstream; waiting for the client has its own deadline.
       connection.deadline = proxy.deadlines.now + bodyStallMs;
@@ -41,10 +47,12 @@ export async function pump(proxy: ProxyContext, ex: Exchange, connection: Upstre
     ex.pumping = false;
     startRouteTimeout(proxy, ex, connection, proxy.clock.monotonic());
   } catch (error) {
-    // A write that fails says little; the answer (or its absence) tells more. A body that fails ends the exchange.
-    if (!connection.closed && !body.done) {
+    if (connection.closed) return;
+    if (reading) {
       ex.bodyError = error;
       connection.close();
+    } else {
+      connection.deadline = proxy.deadlines.now + bodyStallMs;
     }
   } finally {
     if (frame !== null) proxy.buffers.giveWriter(frame);

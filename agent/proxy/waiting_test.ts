@@ -46,3 +46,34 @@ Deno.test("a body that is left after a local answer and never comes ends the con
   assert.equal(r.records.length, 1);
   r.proxy.close();
 });
+
+Deno.test("an upstream that dies while it is sent a body is 503 UC", async () => {
+  const r = rig({ upstream: () => {} });
+  const c = r.client();
+  send(c, "POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 10\r\n\r\n");
+  await settle();
+  r.upstreams[0]!.incoming.broken = true;
+  send(c, "12345");
+  await settle();
+  r.upstreams[0]!.close();
+  await settle();
+  assert.match(got(c), /^HTTP\/1.1 503 /);
+  assert.deepEqual(r.records.map((x) => [x.status, x.flags]), [[503, "UC"]]);
+  r.proxy.close();
+});
+
+Deno.test("an answer that comes before the body is through is passed on, though sending failed", async () => {
+  const r = rig({ upstream: () => {} });
+  const c = r.client();
+  send(c, "POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 10\r\n\r\n");
+  await settle();
+  r.upstreams[0]!.incoming.broken = true;
+  send(c, "12345");
+  await settle();
+  send(r.upstreams[0]!, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+  await settle();
+  const answer = got(c);
+  assert.match(answer, /^HTTP\/1.1 413 /);
+  assert.match(answer, /x-envoy-upstream-service-time: 0\r\n/);
+  r.proxy.close();
+});
