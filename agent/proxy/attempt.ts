@@ -27,7 +27,7 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
   let tried = NONE_TRIED;
   let retries = 0;
   let replayed = false;
-  let startMs = ex.startMs;
+  let startMs = ex.attemptMs = Math.max(ex.startMs, ex.attemptMs);
   for (;;) {
     const endpoint = pick(proxy, ex, to, tried);
     ex.upstreamHost = endpoint.key;
@@ -231,7 +231,7 @@ async function dial(
     : proxy.config.proxy.timeouts.connectMs;
   // A body that is still to come does not start the route's clock.
   if (ex.body.done && ex.timeoutMs > 0 && ex.routeDeadline === Infinity) {
-    ex.routeDeadline = ex.startMs + ex.timeoutMs;
+    ex.routeDeadline = ex.attemptMs + ex.timeoutMs;
   }
   const left = ex.routeDeadline === Infinity ? Infinity : ex.routeDeadline - proxy.clock.monotonic();
   const perTry = ex.perTryTimeoutMs > 0 ? ex.perTryTimeoutMs : Infinity;

@@ -36,6 +36,8 @@ export class Exchange {
   // ---- accept
   /** Monotonic ms. */
   startMs = 0;
+  /** Monotonic ms from which timeouts of the route count: `startMs`, or when an injected delay was over. */
+  attemptMs = 0;
   // ---- view
   view: RequestHeadView | null = null;
   method = "";

@@ -53,6 +53,7 @@ export async function shortcut(
     if (fault.delayPerMillion > 0 && proxy.rng() * 1e6 < fault.delayPerMillion) {
       ex.addFlag("DI");
       await wait(proxy, ex, fault.delayMs);
+      ex.attemptMs = proxy.clock.monotonic();
     }
     if (fault.abortPerMillion > 0 && proxy.rng() * 1e6 < fault.abortPerMillion) {
       ex.details = "fault_filter_abort";

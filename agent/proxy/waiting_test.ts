@@ -20,6 +20,23 @@ Deno.test("bytes that come while a request is held back do not get into its head
   r.proxy.close();
 });
 
+Deno.test("an injected delay does not use up the route's timeout", async () => {
+  const r = rig({
+    route: { timeout: "1s" },
+    extra: { typedPerFilterConfig: DELAY },
+    upstream: () => {},
+  });
+  const c = r.client();
+  send(c, GET);
+  await r.clock.advance(5500);
+  send(r.upstreams[0]!, OK);
+  await settle();
+  const answer = got(c);
+  assert.match(answer, /^HTTP\/1.1 200 /);
+  assert.match(answer, /x-envoy-upstream-service-time: 500\r\n/);
+  r.proxy.close();
+});
+
 Deno.test("an upstream may think longer than the stall time once the whole body is there", async () => {
   const r = rig({ upstream: () => {} });
   const c = r.client();
