@@ -16,6 +16,8 @@ import { writeAll } from "./write_all.ts";
 
 /** CONNECT host:port. */
 export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHeadView): Promise<void> {
+  // A client may send the tunnel's bytes at once; when there is no tunnel they must not be taken for requests.
+  ex.responder.persistent = false;
   checkSynced(proxy, ex);
   checkLoop(proxy, ex, view.host, view.port);
   if (!ex.responder.canTunnel) {
@@ -53,7 +55,6 @@ export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHe
   const out = ex.out = proxy.buffers.takeWriter();
   out.text("HTTP/1.1 200 Connection established\r\n\r\n");
   ex.status = 200;
-  ex.responder.persistent = false;
   ex.responder.begin(out, 200, "none");
   await ex.responder.end(null);
   await splice(proxy, ex, connection);
@@ -117,6 +118,8 @@ async function splice(proxy: ProxyContext, ex: Exchange, connection: UpstreamCon
   if (client === null) {
     throw new MeshError("P111", "Cannot tunnel: the engine does not give up its connection");
   }
+  // The end of what the client sends is no longer its going away.
+  ex.onCancel = null;
   connection.deadline = Infinity;
   connection.routeDeadline = Infinity;
   const { tunnelIdleMs } = proxy.config.proxy.timeouts;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { GET, got, OK, once, rig, send, settle } from "./proxy_fixture_test.ts";
+import { answering, GET, got, OK, once, rig, send, settle } from "./proxy_fixture_test.ts";
 
 const DELAY = {
   "envoy.filters.http.fault": {
@@ -92,5 +92,35 @@ Deno.test("an answer that comes before the body is through is passed on, though 
   const answer = got(c);
   assert.match(answer, /^HTTP\/1.1 413 /);
   assert.match(answer, /x-envoy-upstream-service-time: 0\r\n/);
+  r.proxy.close();
+});
+
+Deno.test("a client that ends its side after a slow 101 still gets what the upstream sends", async () => {
+  const r = rig({ upstream: () => {} });
+  const c = r.client();
+  send(c, "GET / HTTP/1.1\r\nHost: svc\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  await r.clock.advance(500);
+  const up = r.upstreams[0]!;
+  send(up, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  await settle();
+  assert.match(got(c), /^HTTP\/1.1 101 /);
+  c.closeWrite();
+  await settle();
+  send(up, "late");
+  await settle();
+  assert.equal(got(c), "late");
+  up.closeWrite();
+  await settle();
+  assert.equal(r.proxy.stats().tunnels, 0);
+  r.proxy.close();
+});
+
+Deno.test("after a CONNECT that failed nothing else is read from the connection", async () => {
+  const r = rig({ refuse: new Set(["10.9.9.9"]), upstream: answering(OK) });
+  const c = r.client();
+  send(c, `CONNECT 10.9.9.9:443 HTTP/1.1\r\nHost: 10.9.9.9:443\r\n\r\n${GET}`);
+  await settle();
+  assert.match(got(c), /^HTTP\/1.1 503 (?:(?!200 OK)[^])*Connection: close\r\n(?:(?!200 OK)[^])*$/);
+  assert.equal(r.records.length, 1);
   r.proxy.close();
 });
