@@ -50,6 +50,8 @@ export function answer(
 
   let fields: Field[] | null = null;
   if (ex.route !== null && ex.route.cors !== null) fields = corsFields(ex, ex.route.cors);
+  // The rule's word replaces the upstream's, as in Envoy: browsers refuse two.
+  for (const { name } of fields ?? []) head.mark(name, REMOVED);
   if (ops !== null) runOps(ops, head, fields ??= [], formatContext(proxy, ex, head, fields));
   if (head.hasEnvoy) dropServiceTime(head);
 

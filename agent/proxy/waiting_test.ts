@@ -124,3 +124,21 @@ Deno.test("after a CONNECT that failed nothing else is read from the connection"
   assert.equal(r.records.length, 1);
   r.proxy.close();
 });
+
+Deno.test("CORS headers of the route replace those of the upstream", async () => {
+  const cors = {
+    "envoy.filters.http.cors": {
+      allowOriginStringMatch: [{ exact: "http://a" }],
+      allowCredentials: true,
+    },
+  };
+  const r = rig({
+    extra: { typedPerFilterConfig: cors },
+    upstream: answering("HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: 0\r\n\r\n"),
+  });
+  const answer = await once(r, "GET / HTTP/1.1\r\nHost: svc\r\nOrigin: http://a\r\n\r\n");
+  assert.deepEqual(answer.match(/access-control-allow-origin: .*/gi), [
+    "access-control-allow-origin: http://a",
+  ]);
+  r.proxy.close();
+});
