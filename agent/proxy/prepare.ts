@@ -129,7 +129,12 @@ export function writeLastChunk(out: ByteWriter, trailers: Uint8Array | null): vo
 function identify(proxy: ProxyContext, ex: Exchange): void {
   const head = ex.head;
   ex.requestId = head.requestIdIndex >= 0 ? head.valueAt(head.requestIdIndex) : "";
-  if (ex.requestId === "") ex.requestId = newRequestId(proxy.rng);
+  if (ex.requestId === "") {
+    ex.requestId = newRequestId(proxy.rng);
+    // An empty one makes way for ours.
+    if (head.requestIdIndex >= 0) head.mark("x-request-id", REMOVED);
+    head.requestIdIndex = -1;
+  }
   const client = ex.remote.hostname;
   ex.forwardedFor = head.forwardedForIndex < 0 ? client : `${head.value("x-forwarded-for")},${client}`;
 }

@@ -142,3 +142,19 @@ Deno.test("CORS headers of the route replace those of the upstream", async () =>
   ]);
   r.proxy.close();
 });
+
+Deno.test("an empty request id, or one that Connection names, is replaced by the one that is logged", async () => {
+  for (const lines of ["X-Request-Id:\r\n", "X-Request-Id: a\r\nConnection: x-request-id\r\n"]) {
+    const r = rig({ upstream: () => {} });
+    const c = r.client();
+    send(c, `GET / HTTP/1.1\r\nHost: svc\r\n${lines}\r\n`);
+    await settle();
+    const ids = got(r.upstreams[0]!).match(/x-request-id:.*/gi);
+    assert.equal(ids?.length, 1);
+    assert.match(ids![0]!, /^x-request-id: [0-9a-f-]{36}$/);
+    send(r.upstreams[0]!, OK);
+    await settle();
+    assert.equal(`x-request-id: ${r.records[0]!.requestId}`, ids![0]);
+    r.proxy.close();
+  }
+});

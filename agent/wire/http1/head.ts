@@ -360,6 +360,8 @@ function nominate(head: MessageHead, buf: Uint8Array): void {
         }
         if (equalsIgnoreCase(buf, head.spans[4 * j]!, head.spans[4 * j + 1]!, name)) {
           head.kinds[j] = NOMINATED;
+          if (kind === X_REQUEST_ID) head.requestIdIndex = -1;
+          else if (kind === X_FORWARDED_PROTO) head.hasForwardedProto = false;
         }
       }
     }
