@@ -1,7 +1,7 @@
 /** Header lines on their way from one side to the other: surviving ones are copied byte for byte, operations add and remove. */
 import { applyHeaderOps, type FormatContext } from "../route/headers.ts";
 import type { HeaderOps } from "../route/types.ts";
-import type { ByteWriter } from "../wire/http1/byte_writer.ts";
+import { type ByteWriter, latin1OfUtf8 } from "../wire/http1/byte_writer.ts";
 import { type MessageHead, REMOVED } from "../wire/http1/head.ts";
 
 export interface Field {
@@ -27,7 +27,8 @@ export function runOps(
   };
   const add = (name: string, key: string, value: string): void => {
     if (FIXED.has(name) || /[\r\n\0]/.test(value)) return;
-    fields.push({ name, key, value });
+    // Heads are written a byte per character: a wider one would lose its high bits and could become a line end.
+    fields.push({ name, key, value: /[^\0-\xff]/.test(value) ? latin1OfUtf8(value) : value });
   };
   applyHeaderOps(ops, {
     remove,

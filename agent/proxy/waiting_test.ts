@@ -158,3 +158,21 @@ Deno.test("an empty request id, or one that Connection names, is replaced by the
     r.proxy.close();
   }
 });
+
+Deno.test("a value that a rule makes of wide characters never becomes a line end", async () => {
+  const r = rig({
+    extra: {
+      name: "a\u010d\u010aX-Evil: 1",
+      requestHeadersToAdd: [{
+        header: { key: "x-route", value: "%ROUTE_NAME%" },
+        appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" as const,
+      }],
+    },
+    upstream: () => {},
+  });
+  await once(r, GET);
+  const seen = got(r.upstreams[0]!);
+  assert.match(seen, /x-route: a/);
+  assert.doesNotMatch(seen, /\nX-Evil/);
+  r.proxy.close();
+});
