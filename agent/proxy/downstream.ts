@@ -145,6 +145,8 @@ export class DownstreamConnection implements Responder, Expirable {
 
   #rest(): void {
     this.#state = IDLE;
+    // What a large head took is given back, also by the head itself, which keeps its bytes.
+    if (this.#input.shrink()) this.#head.reset(this.#input.buf, 0);
     this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.idleMs;
   }
 

@@ -94,13 +94,14 @@ export class Input {
     this.start = this.end = 0;
   }
 
-  /** Back to the small buffer when nothing is at hand. */
-  shrink(): void {
+  /** Back to the small buffer when nothing is at hand; true when that was another one. */
+  shrink(): boolean {
     const base = this.#base;
-    if (base === null || this.start !== this.end || this.#pending !== null) return;
+    if (base === null || this.start !== this.end || this.#pending !== null) return false;
     this.pool.giveLarge(this.buf);
     this.#base = null;
     this.buf = base;
     this.start = this.end = 0;
+    return true;
   }
 }

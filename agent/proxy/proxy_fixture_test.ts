@@ -122,6 +122,8 @@ export interface Rig {
   counts: Map<string, number>;
   dialed: string[];
   upstreams: MemoryStream[];
+  /** The agent's ends of the clients' connections. */
+  accepted: MemoryStream[];
   client(): MemoryStream;
 }
 
@@ -189,6 +191,7 @@ export function rig(options: RigOptions = {}): Rig {
   const counts = new Map<string, number>();
   const dialed: string[] = [];
   const upstreams: MemoryStream[] = [];
+  const clients: MemoryStream[] = [];
   const proxy = startProxy({
     config: {
       proxy: {
@@ -248,8 +251,10 @@ export function rig(options: RigOptions = {}): Rig {
     counts,
     dialed,
     upstreams,
+    accepted: clients,
     client() {
       const [near, far] = pair();
+      clients.push(near);
       if (accepting !== null) {
         const deliver = accepting;
         accepting = null;

@@ -176,3 +176,21 @@ Deno.test("a value that a rule makes of wide characters never becomes a line end
   assert.doesNotMatch(seen, /\nX-Evil/);
   r.proxy.close();
 });
+
+Deno.test("a connection gives back the room of a large head before it rests", async () => {
+  const r = rig({ upstream: answering(OK) });
+  const c = r.client();
+  const sizes: number[] = [];
+  await settle();
+  const far = r.accepted[0]!;
+  const read = far.read.bind(far);
+  far.read = (into) => {
+    sizes.push(into.length);
+    return read(into);
+  };
+  send(c, `GET / HTTP/1.1\r\nHost: svc\r\nX-Large: ${"a".repeat(30_000)}\r\n\r\n`);
+  await settle();
+  assert.match(got(c), /200 OK/);
+  assert.equal(sizes.at(-1), 8192);
+  r.proxy.close();
+});
