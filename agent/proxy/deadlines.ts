@@ -97,6 +97,7 @@ export class Deadlines {
       }
       if (item.deadline < next) next = item.deadline;
     }
-    if (items.length > 0 && this.#cancel === null) this.#schedule(next);
+    // An expire() may have armed a later one already.
+    if (items.length > 0 && next < this.#nextSweep) this.#schedule(next);
   }
 }

@@ -87,3 +87,18 @@ Deno.test("items may leave, also while being swept, and the timer stops with the
   assert.equal(deadlines.size, 0);
   assert.equal(clock.timers.length, 0);
 });
+
+Deno.test("a far deadline armed by an expiring item does not put off the near ones of others", () => {
+  const clock = new FakeClock();
+  const deadlines = new Deadlines(clock);
+  const rearmed: Item = new Item(clock, () => deadlines.arm(rearmed, clock.time + 5000));
+  const near = new Item(clock);
+  rearmed.deadline = 100;
+  deadlines.add(rearmed);
+  deadlines.add(near);
+  near.deadline = 250;
+  clock.advance(1000);
+  assert.equal(near.expiredAt.length, 1);
+  assert.ok(near.expiredAt[0]! <= 400);
+  deadlines.close();
+});
