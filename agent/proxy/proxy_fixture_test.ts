@@ -136,6 +136,8 @@ export interface RigOptions {
   revision?: number;
   policy?: "ALLOW_ANY" | "REGISTRY_ONLY";
   names?: Readonly<Record<string, string[]>>;
+  /** Connections to upstreams are there when it resolves. */
+  dialing?: Promise<void>;
 }
 
 export const CLUSTER = "outbound|80||svc";
@@ -223,7 +225,7 @@ export function rig(options: RigOptions = {}): Rig {
         const [near, far] = pair();
         upstreams.push(far);
         options.upstream?.(far, address);
-        return Promise.resolve(near);
+        return options.dialing === undefined ? Promise.resolve(near) : options.dialing.then(() => near);
       },
     },
     resolver: {
