@@ -14,13 +14,22 @@
  */
 import { createAdmin } from "./admin/admin.ts";
 import { type Diagnostic, formatDiagnostic } from "./core/diagnostics.ts";
-import type { Clock, Dialer, Log, Resolver, Rng, StreamAddress } from "./core/ports.ts";
+import type {
+  Clock,
+  Dialer,
+  HttpClient,
+  Log,
+  Resolver,
+  Rng,
+  StreamAddress,
+  StreamTransport,
+} from "./core/ports.ts";
 import { VERSION } from "./core/version.ts";
 import { pluginOf } from "./discovery/plugins.ts";
-import type { DiscoverySource, RulesDirectory, World } from "./discovery/types.ts";
+import type { DiscoverySource, RulesDirectory, SourceStatus, World } from "./discovery/types.ts";
 import { createWorldHolder } from "./discovery/world.ts";
 import { type AdminServer, serveAdmin } from "./net/admin_server.ts";
-import { systemClock } from "./net/clock.ts";
+import { systemClock, yieldTurn } from "./net/clock.ts";
 import { createDialer } from "./net/dial.ts";
 import { systemResolver } from "./net/dns.ts";
 import { listenTcp } from "./net/listen.ts";
@@ -44,6 +53,8 @@ export interface AgentOptions {
   readonly dialer?: Dialer;
   readonly resolver?: Resolver;
   readonly openDirectory?: (path: string) => RulesDirectory;
+  readonly openTransport?: () => Promise<StreamTransport>;
+  readonly openHttpClient?: () => Promise<HttpClient>;
 }
 
 /** An agent at work, and the ways to end it. */
@@ -56,6 +67,8 @@ export interface RunningAgent {
   readonly observer: MeshObserver;
   /** Standing findings of the source of rules. */
   problems(): readonly Diagnostic[];
+  /** What each connection to a control plane is at. */
+  status(): readonly SourceStatus[];
   /**
    * Ends gently: unready at once, no new connections, `Connection: close` on answers, whatever is left is cut off at the
    * deadline (default `drainMs` of the settings). Resolves when everything is closed.
@@ -136,6 +149,13 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       log,
       openDirectory: options.openDirectory ?? ((path) => openRulesDirectory(path, log)),
       publish: (publication) => world.publish(publication),
+      openTransport: options.openTransport ??
+        (async () => (await import("./net/grpc_transport.ts")).createGrpcTransport()),
+      openHttpClient: options.openHttpClient ??
+        (async () => (await import("./net/http_client.ts")).createHttpClient()),
+      resolver: options.resolver ?? systemResolver,
+      rng: options.rng ?? Math.random,
+      yieldTurn,
     });
     await source.ready;
   } catch (error) {
@@ -152,6 +172,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     world,
     observer,
     problems,
+    status: () => rules.status(),
     async drain(deadlineMs = config.proxy.drainMs) {
       state.draining = true;
       const { inFlight, downstreamConnections } = observer.totals();

@@ -19,6 +19,7 @@ export const LAYERS: readonly string[] = [
   "wire",
   "route",
   "istio",
+  "protos",
   "xds",
   "observe",
   "discovery",
@@ -37,6 +38,7 @@ export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 export function layerOf(path: string): string | undefined {
   if (/_(test|bench)\.ts$/.test(path)) return undefined;
   if (path === "mod.ts") return "mod";
+  if (path.startsWith("protos/")) return "protos";
   const inside = /^agent\/([^/]+?)(?:\.ts)?(?:\/|$)/.exec(path);
   return inside?.[1];
 }
@@ -124,6 +126,7 @@ async function readGraph(root: URL): Promise<{ graph: ImportGraph; errors: strin
     }
   };
   await walk("agent/");
+  await walk("protos/");
   files.push("mod.ts");
   const entry = await Deno.makeTempFile({ suffix: ".ts" });
   try {

@@ -56,3 +56,82 @@ export interface Log {
   readonly level: LogLevel;
   log(level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
+
+/** What a dial to a control plane is at; shown by status. */
+export type ConnectStep = "DNS" | "TCP" | "TLS" | "token" | "stream";
+
+/** TLS towards a control plane. Files are read again on every connect. */
+export interface TlsTarget {
+  /** PEM file of roots; the certificate of the server must chain to one of them. */
+  readonly rootCertificate: string;
+  /** Both or none: PEM files of the client's chain and key. */
+  readonly clientCertificate?: string;
+  readonly clientKey?: string;
+  /** Name that the certificate must carry and that is sent as SNI; default: the host of the address. */
+  readonly serverName?: string;
+}
+
+export interface StreamTarget {
+  /** Name or IP literal without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** gRPC method, `/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources`. */
+  readonly path: string;
+  /** Absent = plaintext. */
+  readonly tls?: TlsTarget;
+  /** File with a JWT, sent as `authorization: Bearer ...`; read again on every connect. */
+  readonly tokenFile?: string;
+  /** Largest message taken in, bytes. */
+  readonly maxMessageBytes: number;
+  /** Interval of HTTP/2 pings, ms; 0 = none (TCP keepalive stays). */
+  readonly keepaliveMs: number;
+  /** From DNS to the open connection, ms. */
+  readonly connectTimeoutMs: number;
+  /** Told before each step begins. */
+  readonly onStep: (step: ConnectStep) => void;
+}
+
+/** One bidirectional gRPC call. */
+export interface MessageStream {
+  /** Queues one message (without gRPC frame head). After the end it does nothing. */
+  send(message: Uint8Array): void;
+  /**
+   * Messages in order; read once. Returns when the server ended the call with OK, throws a MeshError of the codes D201 to
+   * D209 otherwise. Not reading holds the server back (flow control).
+   */
+  readonly messages: AsyncIterable<Uint8Array>;
+  /** Ends the call and its connection at once; `messages` returns. Idempotent. */
+  close(): void;
+}
+
+/**
+ * Opens calls to control planes. Never looks at *_proxy variables: they would lead back to the agent itself. Resolves once
+ * the connection stands (TCP, and TLS if wanted); a refusal by the server comes out of `messages`.
+ */
+export interface StreamTransport {
+  open(
+    target: StreamTarget,
+    metadata: readonly (readonly [string, string])[],
+  ): Promise<MessageStream>;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+}
+
+/** Plain HTTP/1.1 GETs of the agent's own (xDS v1), without *_proxy variables; keeps connections. */
+export interface HttpClient {
+  /** Rejects with MeshError D201 to D205, and D221 for a body above `maxBytes`. `path` is sent as it is (already encoded). */
+  get(
+    address: { readonly host: string; readonly port: number },
+    path: string,
+    options: {
+      readonly timeoutMs: number;
+      readonly maxBytes: number;
+      readonly onStep?: (step: ConnectStep) => void;
+    },
+  ): Promise<HttpAnswer>;
+  close(): void;
+}

@@ -194,6 +194,7 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
   return {
     ready,
     problems: () => problems,
+    status: () => [],
     refresh() {
       changed = undefined;
       firstChangeMs = clock.monotonic();

@@ -1,6 +1,6 @@
 /** Discovery: sources of rules behind one small interface, and the World that they fill. */
 import type { Diagnostic } from "../core/diagnostics.ts";
-import type { Clock, Log } from "../core/ports.ts";
+import type { Clock, ConnectStep, HttpClient, Log, Resolver, Rng, StreamTransport } from "../core/ports.ts";
 import type { Program } from "../model/model.ts";
 import type { RouteTables } from "../route/types.ts";
 import type { AgentConfig, SourceType } from "../settings/types.ts";
@@ -36,9 +36,51 @@ export interface DiscoverySource {
   readonly ready: Promise<void>;
   /** Standing diagnostics, also those of a source that cannot publish yet. */
   problems(): readonly Diagnostic[];
+  /** What each connection to a control plane is at; empty for files. */
+  status(): readonly SourceStatus[];
   /** Reread now (SIGHUP). Resolves when what was found is published. */
   refresh(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** One connection to a control plane, as `mesh-agent status` and /sync show it. Times are wall clock ms. */
+export interface SourceStatus {
+  /** Plugin, and what it brings: `pilotv3`, `pilot (services)`, `pilotv2 (rules)`. */
+  readonly name: string;
+  readonly addresses: readonly { readonly address: string; readonly inUse: boolean }[];
+  /** `first sync`: the stream is open, types are missing. `synced`: all spoke. `waiting`: until `nextTryMs`. */
+  readonly step: ConnectStep | "first sync" | "synced" | "waiting" | "closed";
+  readonly sinceMs: number;
+  /** `state-of-the-world`, `delta`, `polling`. */
+  readonly mode: string;
+  /** Node id sent. */
+  readonly node: string;
+  /** Connections (v1: polls) begun so far, and how many of them failed. */
+  readonly connects: number;
+  readonly failures: number;
+  /** The last failure, whole text with hint; absent once synced again. */
+  readonly reason?: string;
+  readonly nextTryMs?: number;
+  readonly types: readonly TypeStatus[];
+}
+
+/** One resource type (v1: one path) of a connection. */
+export interface TypeStatus {
+  /** `CDS`, `EDS`, `LDS`, `RDS`; for v1 `registration`, `routes`, … */
+  readonly type: string;
+  /** Last accepted version (v1: hash of the body). */
+  readonly version: string;
+  readonly nonce: string;
+  /** Of the last answer; undefined = none yet. */
+  readonly receivedMs?: number;
+  /** Resources held, and names subscribed (`*` = all). */
+  readonly resources: number;
+  readonly subscribed: number | "*";
+  readonly sent: number;
+  readonly received: number;
+  readonly bytes: number;
+  readonly nacks: number;
+  readonly lastNack?: { readonly version: string; readonly text: string; readonly atMs: number };
 }
 
 /** What a source is given: its settings, its ports and where to publish. */
@@ -49,6 +91,13 @@ export interface DiscoveryInput {
   /** Opens the rules directory (or single file) at an absolute path. */
   readonly openDirectory: (path: string) => RulesDirectory;
   publish(publication: Publication): void;
+  /** For sources that ask a control plane. The transport is loaded when first asked for. */
+  readonly openTransport: () => Promise<StreamTransport>;
+  readonly openHttpClient: () => Promise<HttpClient>;
+  readonly resolver: Resolver;
+  readonly rng: Rng;
+  /** Lets waiting I/O run; resolves in the next turn of the event loop. */
+  readonly yieldTurn: () => Promise<void>;
 }
 
 /** One kind of source: one file in discovery/ and one line in the list of plugins.ts. */

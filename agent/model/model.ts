@@ -317,6 +317,57 @@ export interface LbEndpoint {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
+// ---------------------------------------------------------------- listeners
+
+/** Outbound listeners as a control plane describes them. HTTP chains name route tables; TCP and SNI chains are executed later. */
+export interface Listener {
+  /** `0.0.0.0_8084`, `10.0.0.5_3306`, `virtualOutbound`, `127.0.0.1_15002`, … */
+  readonly name: string;
+  readonly address: string;
+  /** 0 for unix paths. */
+  readonly port: number;
+  readonly filterChains: readonly FilterChain[];
+  readonly defaultFilterChain?: FilterChain;
+  readonly trafficDirection?: "INBOUND" | "OUTBOUND";
+  readonly bindToPort?: boolean;
+  readonly useOriginalDst?: boolean;
+  readonly origin?: Origin;
+}
+
+export interface FilterChain {
+  readonly name?: string;
+  readonly match?: FilterChainMatch;
+  /** At most one of http, tcp; none = a chain of network filters that we do not know. */
+  readonly http?: {
+    readonly statPrefix: string;
+    /** Exactly one of the two. */
+    readonly routeConfigName?: string;
+    readonly routeConfig?: RouteConfiguration;
+  };
+  readonly tcp?: TcpProxy;
+}
+
+/** Absent fields match everything. */
+export interface FilterChainMatch {
+  readonly destinationPort?: number;
+  /** CIDR texts, `10.0.0.0/8`. */
+  readonly prefixRanges?: readonly string[];
+  readonly sourcePrefixRanges?: readonly string[];
+  readonly serverNames?: readonly string[];
+  /** `raw_buffer`, `tls`. */
+  readonly transportProtocol?: string;
+  readonly applicationProtocols?: readonly string[];
+}
+
+export interface TcpProxy {
+  readonly statPrefix: string;
+  /** Exactly one of cluster, weightedClusters. */
+  readonly cluster?: string;
+  readonly weightedClusters?: readonly { readonly name: string; readonly weight: number }[];
+  readonly idleTimeout?: Duration;
+  readonly maxConnectAttempts?: number;
+}
+
 // ---------------------------------------------------------------- the whole
 
 /** Everything that a source of rules says, in one value. Maps keep insertion order; values are shared between versions. */
@@ -326,6 +377,8 @@ export interface Program {
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** By EDS service name (= cluster name). */
   readonly loadAssignments: ReadonlyMap<string, ClusterLoadAssignment>;
+  /** By name; only from control planes. */
+  readonly listeners?: ReadonlyMap<string, Listener>;
 }
 
 export const EMPTY_PROGRAM: Program = {

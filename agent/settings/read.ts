@@ -314,6 +314,17 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
       address,
       refreshIntervalMs: value("cse.service.registry.serviceDiscovery.refreshInterval"),
     },
+    discovery: {
+      hosts: [],
+      delta: true,
+      clusterId: "Kubernetes",
+      certDirectory: "/etc/certs",
+      tokenFile: "/var/run/secrets/tokens/istio-token",
+      serverName: "",
+      connectTimeoutMs: 10_000,
+      addresses: [],
+      routerAddresses: [],
+    },
     router: { infra, address: routerAddress },
     proxy: {
       engine: mesh("engine"),

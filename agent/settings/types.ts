@@ -34,6 +34,8 @@ export interface AgentConfig {
     readonly address: string;
     readonly refreshIntervalMs: number;
   };
+  /** The way to a control plane. */
+  readonly discovery: DiscoverySettings;
   readonly router: { readonly infra: RouterInfra; readonly address: string };
   readonly proxy: {
     readonly engine: "native" | "serve";
@@ -46,6 +48,36 @@ export interface AgentConfig {
   readonly log: { readonly level: "debug" | "info" | "warn" | "error" };
   /** Dotted key -> where its effective value came from, for `--print-config`. */
   readonly origins: ReadonlyMap<string, SettingOrigin>;
+}
+
+/** `discovery.*`. Paths are absolute. */
+export interface DiscoverySettings {
+  /** Patterns (`reviews`, `*.shop.svc.cluster.local`) of the hosts to keep and subscribe; empty = all. Lower-case. */
+  readonly hosts: readonly string[];
+  /** xDS v3: incremental; falls back to state-of-the-world when refused. Default true. */
+  readonly delta: boolean;
+  /** Sent as `clusterid` metadata and CLUSTER_ID of the node. Default `Kubernetes`. */
+  readonly clusterId: string;
+  /** Directory of root-cert.pem, cert-chain.pem and key.pem. Default /etc/certs. */
+  readonly certDirectory: string;
+  /** JWT for 15012. Default /var/run/secrets/tokens/istio-token; empty = none. */
+  readonly tokenFile: string;
+  /** Name in the control plane's certificate; empty = the host of the address. */
+  readonly serverName: string;
+  /** Default 10000 ms. */
+  readonly connectTimeoutMs: number;
+  /** Control planes in the order of preference, parsed from serviceDiscovery.address; empty for file. */
+  readonly addresses: readonly ControlPlaneAddress[];
+  /** The same of router.address: where `router.infra` has its rules from. */
+  readonly routerAddresses: readonly ControlPlaneAddress[];
+}
+
+export interface ControlPlaneAddress {
+  /** As written, for messages. */
+  readonly text: string;
+  readonly scheme: "http" | "grpc" | "grpcs";
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface SettingOrigin {

@@ -72,6 +72,17 @@ export function configOf(
     service: { name: "", version: "", application: "" },
     workload: { podName: "", namespace: "default", instanceIp: "", labels: {}, metadata: {} },
     serviceDiscovery: { type: "file", address: "", refreshIntervalMs: 0 },
+    discovery: {
+      hosts: [],
+      delta: true,
+      clusterId: "Kubernetes",
+      certDirectory: "/etc/certs",
+      tokenFile: "",
+      serverName: "",
+      connectTimeoutMs: 10_000,
+      addresses: [],
+      routerAddresses: [],
+    },
     router: { infra: "file", address: "" },
     proxy: {
       engine: more.engine ?? "native",
