@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../tests/harness/clock.ts";
+import { OFFLINE_PORTS } from "../../tests/harness/discovery_ports.ts";
 import { istioserver } from "../../tests/harness/conf.ts";
 import { configOf } from "../../tests/harness/world.ts";
 import { MeshError } from "../core/errors.ts";
@@ -61,6 +62,7 @@ async function startSource(directory: FakeDirectory, refreshIntervalMs = 0): Pro
   const log: Log = { level: "debug", log: (_, message) => logged.push(message) };
   const config = configOf();
   const source = filePlugin.start({
+    ...OFFLINE_PORTS,
     config: { ...config, serviceDiscovery: { ...config.serviceDiscovery, refreshIntervalMs } },
     clock,
     log,
@@ -251,6 +253,7 @@ Deno.test("file source: a publication that fails is tried again by the next read
   const logged: string[] = [];
   let tries = 0;
   const source = filePlugin.start({
+    ...OFFLINE_PORTS,
     config: { ...config, serviceDiscovery: { ...config.serviceDiscovery, refreshIntervalMs: 0 } },
     clock: new ManualClock(),
     log: { level: "debug", log: (level, message) => logged.push(`${level} ${message}`) },
