@@ -22,7 +22,24 @@ export const SETTINGS_CODES = {
     severity: "error",
     hint: "Take the rules from where the services come from: leave router.infra out.",
   },
-  S113: { severity: "error", hint: "Use serviceDiscovery.type file and router.infra file." },
+  S113: {
+    severity: "error",
+    hint: "Take the rules from where the services come from: leave router.infra out.",
+  },
+  S114: {
+    severity: "error",
+    hint:
+      "http:// is Pilot's v1 API (port 8080), grpc:// plaintext gRPC (15010), grpcs:// gRPC with TLS (15012).",
+  },
+  S115: {
+    severity: "error",
+    hint: "Only the rules of type pilot may come from another address than its services.",
+  },
+  S116: {
+    severity: "warning",
+    hint:
+      "Set them (in Kubernetes by the downward API): rules of a namespace and of Sidecar resources go by them.",
+  },
   S120: { severity: "info", hint: "" },
   S121: { severity: "info", hint: "" },
   S122: {

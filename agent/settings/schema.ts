@@ -20,6 +20,8 @@ export type Form =
   | { readonly kind: "duration"; readonly zero: boolean }
   /** ADDRESS:PORT. */
   | { readonly kind: "address" }
+  /** Host names, `*` before them allowed: a list, or a text with commas. Lower-case when read. */
+  | { readonly kind: "hosts" }
   | { readonly kind: "word"; readonly words: readonly string[] };
 
 /** Names of flags as `readSettings` takes them. */
@@ -49,6 +51,7 @@ const word = (...words: readonly string[]): Form => ({ kind: "word", words });
 
 const REGISTRY = ["cse.service.registry", "cse.registry"] as const;
 const registry = (rest: string) => ({ key: `${REGISTRY[0]}.${rest}`, also: [`${REGISTRY[1]}.${rest}`] });
+const discovery = (name: string) => ({ key: `discovery.${name}`, also: [`cse.discovery.${name}`] });
 const limit = (name: string, fallback: number, about: string): Setting => ({
   key: `cse.mesh.limits.${name}`,
   form: count(),
@@ -106,13 +109,15 @@ export const SETTINGS: readonly Setting[] = [
     fallback: "rules",
     variables: ["CSE_SERVICE_CENTER"],
     flag: "rules",
-    about: "for file: the rules directory, from the conf directory; for pilot: the control plane",
+    about:
+      "for file: the rules directory, from the conf directory; for pilot, pilotv2, pilotv3: the control plane, " +
+      "several with commas",
   },
   {
     ...registry("serviceDiscovery.refreshInterval"),
     form: duration(true),
     fallback: 30_000,
-    about: "rereading besides watching; 0s = never",
+    about: "for file: rereading besides watching, 0s = never; for pilot: between two polls",
   },
   {
     key: "router.infra",
@@ -125,6 +130,50 @@ export const SETTINGS: readonly Setting[] = [
     also: ["cse.router.address"],
     form: text,
     about: "default: the address that the services come from",
+  },
+  {
+    ...discovery("hosts"),
+    form: { kind: "hosts" },
+    fallback: [],
+    about:
+      "of a control plane: only what these hosts need, such as reviews, *.shop.svc.cluster.local; none = all",
+  },
+  {
+    ...discovery("delta"),
+    form: { kind: "boolean" },
+    fallback: true,
+    about: "pilotv3: changes only; false, or refused: whole states",
+  },
+  {
+    ...discovery("clusterId"),
+    form: text,
+    fallback: "Kubernetes",
+    variables: ["ISTIO_META_CLUSTER_ID"],
+    about: "cluster that the workload belongs to",
+  },
+  {
+    ...discovery("certDirectory"),
+    form: text,
+    fallback: "/etc/certs",
+    about: "for grpcs://: directory of root-cert.pem and, for mTLS, cert-chain.pem and key.pem",
+  },
+  {
+    ...discovery("tokenFile"),
+    form: text,
+    fallback: "/var/run/secrets/tokens/istio-token",
+    about: "for grpcs:// without a client certificate: file of the JWT; empty = none",
+  },
+  {
+    ...discovery("serverName"),
+    form: text,
+    fallback: "",
+    about: "for grpcs://: name in the control plane's certificate; default: the host of its address",
+  },
+  {
+    ...discovery("connectTimeout"),
+    form: duration(),
+    fallback: 10_000,
+    about: "connecting to a control plane, from DNS to the open connection",
   },
   {
     key: "cse.service.name",

@@ -37,6 +37,7 @@ Deno.test("every key has a variable that sets it", () => {
     count: "77",
     duration: "77ms",
     address: "127.0.0.1:77",
+    hosts: "reviews,*.shop",
   };
   for (const setting of SETTINGS) {
     const text = setting.form.kind === "word" ? setting.form.words.at(-1)! : written[setting.form.kind]!;
@@ -55,7 +56,7 @@ Deno.test("every key has a variable that sets it", () => {
 
 Deno.test("every default is a value of its own form", () => {
   for (const { key, form, fallback } of SETTINGS) {
-    if (fallback === undefined || form.kind === "texts") continue;
+    if (fallback === undefined || form.kind === "texts" || form.kind === "hosts") continue;
     const value = form.kind === "duration" ? `${fallback}ms` : fallback as string | number | boolean;
     const reading = readValue(form, { value, source: () => undefined, isBare: () => false });
     assert.ok("value" in reading, key);
@@ -108,9 +109,9 @@ Deno.test("the table of sources", () => {
     `| serviceDiscovery.type \\ router.infra | file | cse | pilot | pilotv2 | pilotv3 |
 |---|---|---|---|---|---|
 | file | yes | comes with the rules of router.yaml | - | - | - |
-| pilot | - | comes with the v1 discovery client | comes with the v1 discovery client | comes with the v1 discovery client | - |
-| pilotv2 | - | comes with the xDS clients | comes with the xDS clients | comes with the xDS clients | - |
-| pilotv3 | - | comes with the xDS clients | - | - | comes with the xDS clients |
+| pilot | - | comes with the rules of router.yaml | yes | yes | - |
+| pilotv2 | - | comes with the rules of router.yaml | yes | yes | - |
+| pilotv3 | - | comes with the rules of router.yaml | - | - | yes |
 `,
   );
 });

@@ -8,15 +8,13 @@ export type PairState = { readonly ready: true } | { readonly comesWith: string 
 const READY: PairState = { ready: true };
 const later = (comesWith: string): PairState => ({ comesWith });
 const CSE = "the rules of router.yaml";
-const V1 = "the v1 discovery client";
-const XDS = "the xDS clients";
 
 /** serviceDiscovery.type -> router.infra -> state; a pair that is not here is an error. */
 export const PAIRS: Readonly<Record<SourceType, Readonly<Partial<Record<RouterInfra, PairState>>>>> = {
   file: { file: READY, cse: later(CSE) },
-  pilot: { cse: later(V1), pilot: later(V1), pilotv2: later(V1) },
-  pilotv2: { cse: later(XDS), pilot: later(XDS), pilotv2: later(XDS) },
-  pilotv3: { cse: later(XDS), pilotv3: later(XDS) },
+  pilot: { cse: later(CSE), pilot: READY, pilotv2: READY },
+  pilotv2: { cse: later(CSE), pilot: READY, pilotv2: READY },
+  pilotv3: { cse: later(CSE), pilotv3: READY },
 };
 
 /** The table as Markdown, for the documentation. */

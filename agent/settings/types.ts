@@ -68,7 +68,10 @@ export interface DiscoverySettings {
   readonly connectTimeoutMs: number;
   /** Control planes in the order of preference, parsed from serviceDiscovery.address; empty for file. */
   readonly addresses: readonly ControlPlaneAddress[];
-  /** The same of router.address: where `router.infra` has its rules from. */
+  /**
+   * Where `router.infra` has its rules from. Scheme http: by v1 (then the same as `addresses`); grpc, grpcs: by xDS, whatever
+   * was written. With pilotv2 and pilotv3 always the same as `addresses`: one stream brings both.
+   */
   readonly routerAddresses: readonly ControlPlaneAddress[];
 }
 

@@ -26,6 +26,7 @@ export type Reading =
 
 export function readValue(form: Form, written: Written): Reading {
   if (form.kind === "texts") return readTexts(written);
+  if (form.kind === "hosts") return readHosts(written);
   const { value } = written;
   if (typeof value === "object" && value !== null) {
     return wrong(`it is ${Array.isArray(value) ? "a list" : "a map"}; want ${wanted(form)}`);
@@ -107,6 +108,28 @@ function readTexts(written: Written): Reading {
   return { value: Object.fromEntries(texts) };
 }
 
+const HOST = /^(?:\*[.-]?)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?$|^\*$/;
+
+function readHosts(written: Written): Reading {
+  const { value } = written;
+  const list = Array.isArray(value) ? value : typeof value === "string" ? value.split(",") : undefined;
+  if (list === undefined) return wrong(`want ${wanted({ kind: "hosts" })}`);
+  const hosts = new Set<string>();
+  for (const [i, each] of list.entries()) {
+    const host = typeof each === "string" ? each.trim().toLowerCase() : each;
+    if (host === "" || host === null) continue;
+    if (typeof host !== "string" || !HOST.test(host)) {
+      return {
+        code: "S103",
+        problem: `want host names without port, such as reviews or *.shop.svc.cluster.local`,
+        ...(Array.isArray(value) ? { path: [String(i)] } : {}),
+      };
+    }
+    hosts.add(host);
+  }
+  return { value: [...hosts] };
+}
+
 /** What a form wants, in words. */
 export function wanted(form: Form): string {
   switch (form.kind) {
@@ -122,6 +145,8 @@ export function wanted(form: Form): string {
       return `a duration such as 250ms, 10s or 1m30s${form.zero ? " (0s: none)" : ", above 0s"}`;
     case "address":
       return "ADDRESS:PORT, such as 127.0.0.1:30101 or [::1]:30101";
+    case "hosts":
+      return "a list of host names, or a text with commas";
     case "word":
       return `one of ${form.words.join(", ")}`;
   }
@@ -138,7 +163,8 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return { hostname: (six ?? name) as string, port };
 }
 
-function isIpv4(text: string): boolean {
+/** Four numbers of at most 255. */
+export function isIpv4(text: string): boolean {
   const parts = text.split(".");
   return parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255);
 }

@@ -203,14 +203,14 @@ const BAD_CONF: readonly BadConf[] = [
 `,
   },
   {
-    name: "a source that comes later",
-    conf: { discovery: "pilotv3" },
+    name: "rules that come later",
+    conf: { files: { "router.yaml": "router:\n  infra: cse\n" } },
     text:
-      `DIR/chassis.yaml:12:15: error [S113] Cannot use serviceDiscovery.type "pilotv3": it comes with the xDS ` +
-      `clients; want file
-      12 |         type: pilotv3
-         |               ^
-    Use serviceDiscovery.type file and router.infra file.
+      `DIR/router.yaml:2:10: error [S113] Cannot use router.infra "cse": it comes with the rules of router.yaml; ` +
+      `want file
+       2 |   infra: cse
+         |          ^
+    Take the rules from where the services come from: leave router.infra out.
 `,
   },
 ];
