@@ -17,6 +17,43 @@ export const START_CODES = {
   D106: { severity: "error", hint: "Use serviceDiscovery.type file." },
   D107: { severity: "warning", hint: "The last good rules stay in force until it is back." },
   D108: { severity: "warning", hint: "Changes are still found by rereading every refreshInterval." },
+  D201: {
+    severity: "error",
+    hint: "Check the host in the address, and that the name servers of this machine know it.",
+  },
+  D202: {
+    severity: "error",
+    hint: "Check that the control plane runs and that host and port of the address are right.",
+  },
+  D205: {
+    severity: "error",
+    hint:
+      "Check scheme and port: Pilot's v1 API is http:// at 8080, gRPC is grpc:// at 15010, with TLS grpcs:// at 15012.",
+  },
+  D212: {
+    severity: "warning",
+    hint: "The resource keeps its last good value; mend the rule that it was made from.",
+  },
+  D220: {
+    severity: "error",
+    hint:
+      "Check that the address is Pilot's v1 API (Istio up to 1.0); for istiod use serviceDiscovery.type pilotv3.",
+  },
+  D221: { severity: "error", hint: "What was in force stays. Check that the address is Pilot's v1 API." },
+  D222: {
+    severity: "info",
+    hint:
+      "For VirtualService and DestinationRule give router.infra pilot an address of gRPC: grpc://HOST:15010.",
+  },
+  D223: { severity: "info", hint: "Nothing to do: the agent works without it." },
+  D230: {
+    severity: "warning",
+    hint: "What was known stays in force until the control plane says the same three times in a row.",
+  },
+  D231: {
+    severity: "warning",
+    hint: "Give router.infra pilot an address of gRPC (grpc://HOST:15010): its routes carry the ports.",
+  },
 
   N101: {
     severity: "error",
