@@ -1,5 +1,5 @@
 /**
- * The gate on the sources: format, lint (with the ports rule), import law, types, documentation.
+ * The gate on the sources: format, lint (with the ports rule), import law, types, documentation, generated files.
  *
  * Runs every check, also after a failure, and ends with one summary line in the shape of `deno test`'s.
  *
@@ -20,12 +20,17 @@ const CHECKS: readonly Check[] = [
   { name: "format", args: ["fmt", "--check"], cure: "deno fmt" },
   { name: "lint", args: ["lint"], cure: "deno lint --fix, or see the rule's page" },
   { name: "import law", args: ["run", "-A", "scripts/arch.ts"], cure: "see agent/README.md" },
-  { name: "types", args: ["check", "mod.ts", "agent", "scripts", "tests"], cure: "mend the types" },
+  { name: "types", args: ["check", "mod.ts", "agent", "protos", "scripts", "tests"], cure: "mend the types" },
   { name: "documentation", args: ["run", "-A", "scripts/doc_lint.ts"], cure: "document the export" },
   {
     name: "table of codes",
     args: ["run", "-A", "scripts/codes.ts"],
     cure: "deno run -A scripts/codes.ts --write",
+  },
+  {
+    name: "xDS schema",
+    args: ["run", "-A", "scripts/protos.ts"],
+    cure: "deno run -A scripts/protos.ts --write",
   },
 ];
 

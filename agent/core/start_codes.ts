@@ -30,6 +30,11 @@ export const START_CODES = {
     hint:
       "Check scheme and port: Pilot's v1 API is http:// at 8080, gRPC is grpc:// at 15010, with TLS grpcs:// at 15012.",
   },
+  D211: {
+    severity: "error",
+    hint:
+      "What was in force stays. Check that the address is a control plane's; if it is, please report this.",
+  },
   D212: {
     severity: "warning",
     hint: "The resource keeps its last good value; mend the rule that it was made from.",

@@ -1,0 +1,85 @@
+/** Values of xDS messages in the spelling of the model. */
+import type { Diagnostic, Origin } from "../core/diagnostics.ts";
+import { diagnostic } from "../core/diagnostics.ts";
+import type { Messages } from "../../protos/schema.ts";
+import type { Duration, FractionalPercent, RegexMatcher, StringMatcher } from "../model/model.ts";
+
+/** Seconds and nanos as proto-JSON text: `0s`, `0.025s`, `1.5s` as `1.500s`. Undefined when absent. */
+export function durationText(duration: Messages["Duration"] | null): Duration | undefined {
+  if (duration === null) return undefined;
+  const { seconds, nanos } = duration;
+  if (nanos === 0) return `${seconds}s`;
+  const sign = seconds < 0 || nanos < 0 ? "-" : "";
+  const fraction = String(Math.abs(nanos)).padStart(9, "0");
+  const digits = fraction.endsWith("000000") ? 3 : fraction.endsWith("000") ? 6 : 9;
+  return `${sign}${Math.abs(seconds)}.${fraction.slice(0, digits)}s`;
+}
+
+/** Zero or less, absent counts as zero. */
+export function isPositive(duration: Messages["Duration"] | null): boolean {
+  return duration !== null && duration.seconds + duration.nanos / 1e9 > 0;
+}
+
+/** Bare value of a wrapper, or undefined. */
+export function unwrap<T>(wrapper: { readonly value: T } | null): T | undefined {
+  return wrapper === null ? undefined : wrapper.value;
+}
+
+const DENOMINATORS = ["HUNDRED", "TEN_THOUSAND", "MILLION"] as const;
+
+/** Undefined for a denominator that does not exist. */
+export function fractionalPercent(value: Messages["FractionalPercent"]): FractionalPercent | undefined {
+  const denominator = DENOMINATORS[value.denominator];
+  return denominator === undefined ? undefined : { numerator: value.numerator, denominator };
+}
+
+/** Undefined when the message names no kind that we know. */
+export function stringMatcher(value: Messages["StringMatcher"]): StringMatcher | undefined {
+  const matcher = stringMatcherKind(value);
+  if (matcher === undefined) return undefined;
+  return value.ignore_case ? { ...matcher, ignoreCase: true } : matcher;
+}
+
+function stringMatcherKind(value: Messages["StringMatcher"]): StringMatcher | undefined {
+  switch (value.match_pattern) {
+    case "exact":
+      return { exact: value.exact ?? "" };
+    case "prefix":
+      return { prefix: value.prefix ?? "" };
+    case "suffix":
+      return { suffix: value.suffix ?? "" };
+    case "contains":
+      return { contains: value.contains ?? "" };
+    case "regex":
+      return { safeRegex: { regex: value.regex ?? "" } };
+    case "safe_regex":
+      return { safeRegex: regexMatcher(value.safe_regex) };
+    default:
+      return undefined;
+  }
+}
+
+export function regexMatcher(value: Messages["RegexMatcher"] | null): RegexMatcher {
+  return { regex: value?.regex ?? "" };
+}
+
+/** What a decoder finds: problems refuse the resource, notes do not. */
+export interface Findings {
+  readonly problems: Diagnostic[];
+  readonly notes: Diagnostic[];
+  /** D212 at a field path in proto names. */
+  problem(field: string, message: string): void;
+  /** D223: left out, and the agent works without it. */
+  note(field: string, message: string): void;
+}
+
+export function findings(origin: Origin): Findings {
+  const problems: Diagnostic[] = [];
+  const notes: Diagnostic[] = [];
+  return {
+    problems,
+    notes,
+    problem: (field, message) => void problems.push(diagnostic("D212", message, { ...origin, field })),
+    note: (field, message) => void notes.push(diagnostic("D223", message, { ...origin, field })),
+  };
+}
