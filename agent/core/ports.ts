@@ -89,6 +89,8 @@ export interface StreamTarget {
   readonly connectTimeoutMs: number;
   /** Told before each step begins. */
   readonly onStep: (step: ConnectStep) => void;
+  /** Aborted: `open` gives up at once and rejects. Later it has no effect: the stream has its own `close`. */
+  readonly signal?: AbortSignal;
 }
 
 /** One bidirectional gRPC call. */

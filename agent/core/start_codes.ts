@@ -19,16 +19,49 @@ export const START_CODES = {
   D108: { severity: "warning", hint: "Changes are still found by rereading every refreshInterval." },
   D201: {
     severity: "error",
-    hint: "Check the host in the address, and that the name servers of this machine know it.",
+    hint:
+      "Correct the host in service.registry.serviceDiscovery.address (or router.address), or make it known to the name servers of this machine.",
   },
   D202: {
     severity: "error",
-    hint: "Check that the control plane runs and that host and port of the address are right.",
+    hint:
+      "Start the control plane, or correct host and port in service.registry.serviceDiscovery.address (or router.address).",
+  },
+  D203: {
+    severity: "error",
+    hint: "Check the files in discovery.certDirectory and the name in discovery.serverName.",
+  },
+  D204: {
+    severity: "error",
+    hint:
+      "Mount a token of audience istio-ca at discovery.tokenFile, or client certificates in discovery.certDirectory.",
   },
   D205: {
     severity: "error",
     hint:
-      "Check scheme and port: Pilot's v1 API is http:// at 8080, gRPC is grpc:// at 15010, with TLS grpcs:// at 15012.",
+      "Correct scheme and port in service.registry.serviceDiscovery.address (or router.address): Pilot's v1 API is http:// at 8080, gRPC is grpc:// at 15010, with TLS grpcs:// at 15012.",
+  },
+  D206: {
+    severity: "error",
+    hint:
+      "Token (discovery.tokenFile), certificate (discovery.certDirectory) and POD_NAMESPACE must belong to this workload.",
+  },
+  D207: {
+    severity: "error",
+    hint:
+      "Choose the service.registry.serviceDiscovery.type that the control plane speaks: pilotv2 for Istio 0.8 to 1.10, pilotv3 from 1.8 on.",
+  },
+  D208: {
+    severity: "warning",
+    hint: "The last good rules stay in force; the agent asks again after a longer wait.",
+  },
+  D209: {
+    severity: "warning",
+    hint: "The last good rules stay in force; the agent connects again by itself.",
+  },
+  D210: {
+    severity: "error",
+    hint: "Check POD_NAME, POD_NAMESPACE and INSTANCE_IP, and read the log of the control plane.",
   },
   D211: {
     severity: "error",

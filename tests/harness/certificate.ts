@@ -1,4 +1,4 @@
-/** A self-signed certificate made on the spot (X.509 v3, P-256), so that no key lies in the repository. */
+/** Certificates made on the spot (X.509 v3, P-256), self-signed or by an authority, so that no key lies in the repository. */
 
 export interface Certificate {
   /** PEM. */
@@ -7,37 +7,76 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** For one DNS name, valid from yesterday for ten years. */
-export async function makeCertificate(name: string): Promise<Certificate> {
-  const keys = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
-    "sign",
-    "verify",
-  ]);
+export interface CertificateOptions {
+  /** Signs it; default: it signs itself. Its own name becomes the issuer's name. */
+  readonly issuer?: Certificate & { readonly name: string };
+  /** May sign others. */
+  readonly authority?: boolean;
+  /** Further names: `DNS:a.example`, `URI:spiffe://…`, `IP:127.0.0.1`. Default: the name itself as DNS. */
+  readonly names?: readonly string[];
+  /** Validity, ms since the epoch; default from yesterday for ten years. */
+  readonly fromMs?: number;
+  readonly toMs?: number;
+}
+
+const DAY = 86_400_000;
+const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
+
+export async function makeCertificate(
+  name: string,
+  options: CertificateOptions = {},
+): Promise<Certificate & { readonly name: string }> {
+  const keys = await crypto.subtle.generateKey(ECDSA, true, ["sign", "verify"]);
   const publicKey = new Uint8Array(await crypto.subtle.exportKey("spki", keys.publicKey));
   const privateKey = new Uint8Array(await crypto.subtle.exportKey("pkcs8", keys.privateKey));
-  const text = new TextEncoder().encode(name);
-  // ecdsa-with-SHA256, commonName, subjectAltName (RFC 5758, RFC 5280).
+  const { issuer, names = [`DNS:${name}`] } = options;
+  const signingKey = issuer === undefined
+    ? keys.privateKey
+    : await crypto.subtle.importKey("pkcs8", unpem(issuer.key), ECDSA, false, ["sign"]);
+  // ecdsa-with-SHA256, commonName, subjectAltName, basicConstraints (RFC 5758, RFC 5280).
   const algorithm = der(0x30, oid([0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]));
-  const subject = der(0x30, der(0x31, der(0x30, oid([0x55, 0x04, 0x03]), der(0x0c, text))));
-  const alternative = der(0x30, der(0x82, text));
-  const day = 86_400_000;
+  const alternatives = der(0x30, ...names.map(alternative));
+  const extensions = [der(0x30, oid([0x55, 0x1d, 0x11]), der(0x04, alternatives))];
+  if (options.authority === true) {
+    const constraints = der(0x30, der(0x01, Uint8Array.of(0xff)));
+    extensions.push(
+      der(0x30, oid([0x55, 0x1d, 0x13]), der(0x01, Uint8Array.of(0xff)), der(0x04, constraints)),
+    );
+  }
   const tbs = der(
     0x30,
     der(0xa0, der(0x02, Uint8Array.of(2))),
     der(0x02, Uint8Array.of(1, ...crypto.getRandomValues(new Uint8Array(8)))),
     algorithm,
-    subject,
-    der(0x30, time(Date.now() - day), time(Date.now() + 3650 * day)),
-    subject,
+    commonName(issuer?.name ?? name),
+    der(0x30, time(options.fromMs ?? Date.now() - DAY), time(options.toMs ?? Date.now() + 3650 * DAY)),
+    commonName(name),
     publicKey,
-    der(0xa3, der(0x30, der(0x30, oid([0x55, 0x1d, 0x11]), der(0x04, alternative)))),
+    der(0xa3, der(0x30, ...extensions)),
   );
   const raw = new Uint8Array(
-    await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, keys.privateKey, tbs),
+    await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, signingKey, tbs),
   );
   const signature = der(0x30, integer(raw.subarray(0, 32)), integer(raw.subarray(32)));
   const whole = der(0x30, tbs, algorithm, der(0x03, Uint8Array.of(0), signature));
-  return { cert: pem("CERTIFICATE", whole), key: pem("PRIVATE KEY", privateKey) };
+  return { name, cert: pem("CERTIFICATE", whole), key: pem("PRIVATE KEY", privateKey) };
+}
+
+function commonName(name: string): Uint8Array {
+  const text = new TextEncoder().encode(name);
+  return der(0x30, der(0x31, der(0x30, oid([0x55, 0x04, 0x03]), der(0x0c, text))));
+}
+
+function alternative(text: string): Uint8Array {
+  const colon = text.indexOf(":");
+  const [kind, value] = [text.slice(0, colon), text.slice(colon + 1)];
+  if (kind === "IP") return der(0x87, Uint8Array.from(value.split(".").map(Number)));
+  return der(kind === "URI" ? 0x86 : 0x82, new TextEncoder().encode(value));
+}
+
+function unpem(text: string): Uint8Array<ArrayBuffer> {
+  const base64 = text.replaceAll(/-----[^-]+-----|\s/g, "");
+  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 }
 
 /** Tag, length, content. */

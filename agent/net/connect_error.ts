@@ -1,0 +1,132 @@
+/**
+ * What went wrong on the way to a control plane, in words that name the step, the setting and what to do.
+ * In: the errors of sockets and the status of a call. Out: {@link Failure}, and the MeshError made of it.
+ */
+import { type Code, CODES } from "../core/codes.ts";
+import { MeshError } from "../core/errors.ts";
+
+/** gRPC status of a call that is over (grpc.io/docs/guides/status-codes). */
+export interface CallStatus {
+  readonly code: number;
+  readonly details: string;
+}
+
+/** One reason why a control plane cannot be used. */
+export interface Failure {
+  readonly code: Code;
+  /** How it is now: `connection refused`. */
+  readonly state: string;
+  /** How it must be; empty when the state says it. */
+  readonly wanted?: string;
+  /** Instead of the code's own hint. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** `grpcs://istiod.istio-system:15012`: as the setting has it. */
+export function addressText(
+  target: { readonly host: string; readonly port: number; readonly tls?: unknown },
+): string {
+  const host = target.host.includes(":") ? `[${target.host}]` : target.host;
+  return `${target.tls === undefined ? "grpc" : "grpcs"}://${host}:${target.port}`;
+}
+
+/** `verb` is `connect to`, `resolve`, … */
+export function failureError(verb: string, text: string, failure: Failure): MeshError {
+  const wanted = failure.wanted === undefined || failure.wanted === "" ? "" : `; ${failure.wanted}`;
+  return new MeshError(failure.code, `Cannot ${verb} "${text}": ${failure.state}${wanted}`, {
+    side: "upstream",
+    retry: "connect-failure",
+    hint: failure.hint ?? CODES[failure.code].hint,
+    ...(failure.cause === undefined ? {} : { cause: failure.cause }),
+  });
+}
+
+/** A TCP connection that was not made. `text` is what the socket (or grpc-js on its behalf) said. */
+export function tcpFailure(text: string): Failure {
+  const wanted = "want a control plane listening there";
+  if (text.includes("ECONNREFUSED")) return { code: "D202", state: "connection refused", wanted };
+  if (text.includes("EHOSTUNREACH")) return { code: "D202", state: "no route to the host", wanted };
+  if (text.includes("ENETUNREACH")) return { code: "D202", state: "no route to its network", wanted };
+  if (text.includes("ETIMEDOUT")) return { code: "D202", state: "no answer", wanted };
+  if (text.includes("NotCapable") || text.includes("--allow-net")) {
+    return {
+      code: "D202",
+      state: "the agent was started without permission for it",
+      wanted: "want net access",
+    };
+  }
+  return { code: "D202", state: oneLine(text), wanted };
+}
+
+/** The end of a call that was open. `lost` says what became of the connection. */
+export function callFailure(status: CallStatus, lost: "no" | "by peer" | "silent"): Failure {
+  const { code, details } = status;
+  const said = details === "" ? "" : ` (${oneLine(details)})`;
+  if (/^Received HTTP status code/.test(details)) {
+    return {
+      code: "D205",
+      state: `it answers HTTP without gRPC${said}`,
+      wanted: "want a gRPC control plane",
+    };
+  }
+  switch (code) {
+    case 16:
+      return { code: "D206", state: `it does not accept who the agent is: Unauthenticated${said}` };
+    case 7:
+      return { code: "D206", state: `it refuses this workload: PermissionDenied${said}` };
+    case 12:
+      return { code: "D207", state: `it does not know the method: Unimplemented${said}` };
+    case 8:
+      if (/larger than max/.test(details)) {
+        return {
+          code: "D208",
+          state: `its answer is too large${said}`,
+          hint: "Subscribe to less: name the hosts that the workload calls in discovery.hosts.",
+        };
+      }
+      return { code: "D208", state: `it is overloaded: ResourceExhausted${said}` };
+    case 14:
+      if (lost === "silent") return { code: "D209", state: "no sign of life: a ping was not answered" };
+      return { code: "D209", state: `the stream was lost: Unavailable${said}` };
+    case 1:
+    case 4:
+    case 10:
+    case 15:
+      return { code: "D209", state: `the stream was ended: ${STATUS_NAMES[code]}${said}` };
+    case 13:
+    case 2:
+      // Made by the client itself when the stream broke without a status.
+      if (lost !== "no" || /RST_STREAM|No status|GOAWAY|session/i.test(details)) {
+        const pings = /too_many_pings|ENHANCE_YOUR_CALM|error code 11|with code 11/i.test(details);
+        return {
+          code: "D209",
+          state: pings
+            ? `it ended the connection because of too many pings${said}`
+            : `the stream was lost${said}`,
+        };
+      }
+      break;
+  }
+  return { code: "D210", state: `it refuses the request: ${STATUS_NAMES[code] ?? `status ${code}`}${said}` };
+}
+
+const STATUS_NAMES: readonly string[] = [
+  ...["OK", "Cancelled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists"],
+  ...[
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+  ],
+  ...["Internal", "Unavailable", "DataLoss", "Unauthenticated"],
+];
+
+/** Foreign text fit for a line of a log: no control characters, at most 300 characters. */
+export function oneLine(text: string): string {
+  // deno-lint-ignore no-control-regex -- control characters are what is looked for
+  const flat = text.replaceAll(/[\u0000-\u001f\u007f]+/g, " ").trim();
+  return flat.length <= 300 ? flat : `${flat.slice(0, 299)}…`;
+}
