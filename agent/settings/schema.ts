@@ -320,11 +320,21 @@ export const ENV_NAMES: readonly string[] = [
 
 /**
  * What deno.json grants: {@link ENV_NAMES}, `MESH_*` for `${MESH_...}` in files, all of Istio's node metadata, the
- * runtime's bound on I/O events (net/read_gate.ts), and two that the position parser of YAML asks for.
+ * runtime's bound on I/O events (net/read_gate.ts), and what libraries ask for: the position parser of YAML two, grpc-js its own
+ * (it throws without them; no proxy variable is among them, so none can be obeyed).
  */
 export const ENV_PERMISSIONS: readonly string[] = [
   ...ENV_NAMES.filter((name) => !name.startsWith("ISTIO_META")),
   "DENO_TOKIO_MAX_IO_EVENTS_PER_TICK",
+  "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+  "GRPC_EXPERIMENTAL_ENABLE_OUTLIER_DETECTION",
+  "GRPC_NODE_DEBUG_SEND_ERROR_DETAILS",
+  "GRPC_NODE_TRACE",
+  "GRPC_NODE_USE_ALTERNATIVE_RESOLVER",
+  "GRPC_NODE_VERBOSITY",
+  "GRPC_SSL_CIPHER_SUITES",
+  "GRPC_TRACE",
+  "GRPC_VERBOSITY",
   "ISTIO_METAJSON_*",
   "ISTIO_META_*",
   "LOG_STREAM",
