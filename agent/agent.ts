@@ -30,6 +30,7 @@ import type { DiscoverySource, RulesDirectory, SourceStatus, World } from "./dis
 import { createWorldHolder } from "./discovery/world.ts";
 import { type AdminServer, serveAdmin } from "./net/admin_server.ts";
 import { systemClock, yieldTurn } from "./net/clock.ts";
+import { collectGarbage } from "./net/collect_garbage.ts";
 import { createDialer } from "./net/dial.ts";
 import { systemResolver } from "./net/dns.ts";
 import { listenTcp } from "./net/listen.ts";
@@ -158,6 +159,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       yieldTurn,
     });
     await source.ready;
+    if (world.current.program.clusters.size > MANY_CLUSTERS) await collectGarbage();
   } catch (error) {
     await closeAll();
     throw error;
@@ -219,6 +221,9 @@ function changedKeys(now: AgentConfig, next: AgentConfig): string[] {
   const text = (config: AgentConfig, key: string) => JSON.stringify(config.origins.get(key)?.value);
   return [...keys].filter((key) => text(now, key) !== text(next, key)).sort();
 }
+
+/** From here on the rubbish of reading the rules is worth a collection (about 10 ms for each 1000). */
+const MANY_CLUSTERS = 2000;
 
 /** New findings that one publication may put into the log; the rest is on /diagnostics. */
 const MAX_TOLD = 20;

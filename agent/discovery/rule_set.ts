@@ -131,11 +131,18 @@ function readDocument(
   return {
     line: document.line,
     text: document.text,
-    sound,
-    broken,
+    sound: exact(sound),
+    broken: exact(broken),
     unreadable: nameless || unplaced,
-    diagnostics,
+    diagnostics: exact(diagnostics),
   };
+}
+
+const NOTHING: readonly never[] = [];
+
+/** Without the room that `push` reserves: there are tens of thousands of these. */
+function exact<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NOTHING : list.slice();
 }
 
 interface Settled {
