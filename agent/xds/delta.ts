@@ -14,7 +14,7 @@
  * ({ state, send } = delta.watch(state, "RDS", ["8084", "http_proxy"]));
  * ```
  */
-import { present, type Refusals, refuseAgain, repeatedName } from "./response.ts";
+import { present, type Refusals, refuseAgain } from "./response.ts";
 import type { Held, SessionEvent, SessionReducer, Step } from "./session.ts";
 import {
   type Generation,
@@ -82,13 +82,6 @@ export const delta: SessionReducer<DeltaState> = {
     const turn = new Turn(state);
     turn.change(type, { pending: [...state.types[type].pending, { nonce, version }] });
     const resources = present(envelope.resources);
-    const twice = repeatedName(resources);
-    if (twice !== undefined) {
-      const error = `${type} response "${version}" has the resource "${twice}" twice; want each name once`;
-      turn.events.push({ kind: "refused", type, version, nonce, error });
-      turn.judge(type, nonce, error);
-      return turn.step();
-    }
     turn.events.push({ kind: "apply", type, version, nonce, resources, removed, complete: false });
     return turn.step();
   },

@@ -7,16 +7,6 @@ export function present(resources: readonly RawResource[]): readonly RawResource
   return resources.some(absent) ? resources.filter((resource) => !absent(resource)) : resources;
 }
 
-/** A name that more than one resource has. */
-export function repeatedName(resources: readonly RawResource[]): string | undefined {
-  const seen = new Set<string>();
-  for (const { name } of resources) {
-    if (seen.has(name)) return name;
-    seen.add(name);
-  }
-  return undefined;
-}
-
 /** Refusals of one version for one reason, in a row. */
 export interface Refusals {
   readonly version: string;

@@ -37,14 +37,6 @@ export type SessionEvent =
     /** Resources that are absent are deleted (CDS and LDS in state-of-the-world). */
     readonly complete: boolean;
   }
-  /** A response that is bad as a whole (a name twice): its NACK is in `send` already, do not judge it. */
-  | {
-    readonly kind: "refused";
-    readonly type: ResourceType;
-    readonly version: string;
-    readonly nonce: string;
-    readonly error: string;
-  }
   /** An answer that is not used, with the reason in plain words (unknown type, never asked for). */
   | { readonly kind: "ignored"; readonly typeUrl: string; readonly reason: string };
 

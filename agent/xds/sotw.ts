@@ -22,7 +22,7 @@ import {
   type Temper,
   temperOf,
 } from "./quirks.ts";
-import { present, type Refusals, refuseAgain, repeatedName } from "./response.ts";
+import { present, type Refusals, refuseAgain } from "./response.ts";
 import type { NamedType, SessionEvent, SessionReducer, Step } from "./session.ts";
 import {
   type Generation,
@@ -121,13 +121,6 @@ export const sotw: SessionReducer<SotwState> = {
     turn.change(type, { nonce, pending: [...state.types[type].pending, { nonce, version }] });
     turn.learn(version);
     const resources = present(envelope.resources);
-    const twice = repeatedName(resources);
-    if (twice !== undefined) {
-      const error = `${type} response "${version}" has the resource "${twice}" twice; want each name once`;
-      turn.events.push({ kind: "refused", type, version, nonce, error });
-      turn.judge(type, nonce, error);
-      return turn.step();
-    }
     turn.events.push({
       kind: "apply",
       type,
