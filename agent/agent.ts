@@ -124,6 +124,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       state,
       expose: () => observer.expose(),
       problems,
+      status: () => source?.status() ?? [],
+      clock,
       version: VERSION,
       runtime: `deno ${Deno.version.deno}`,
     });

@@ -12,19 +12,22 @@
  * | /v1/mesher/version, /v1/mesher/health, /v1/mesher/routeRule/{service}, /v1/mesher/metrics | as Mesher's |
  * | /stats/prometheus | metrics |
  * | /diagnostics | what is wrong with the rules, JSON or `?format=text` |
+ * | /sync | what each connection to a control plane is at, JSON or `?format=text` |
  * | /explain?method=GET&url=http://reviews:9080/&header=end-user:jason | the decision, text or `?format=json` |
  * | /program | the routing world: `?format=text` (default), `json`, `envoy` |
  *
  * @example
  * ```ts ignore
- * const admin = createAdmin({ config, world, state, expose, problems, version: "0.1.0" });
+ * const admin = createAdmin({ config, world, state, expose, problems, status, clock, version: "0.1.0" });
  * await admin(new Request("http://127.0.0.1:30102/ready"));
  * ```
  */
 import { type Diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
-import type { World } from "../discovery/types.ts";
+import type { Clock } from "../core/ports.ts";
+import type { SourceStatus, World } from "../discovery/types.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { mesherRouteRules } from "./route_rule.ts";
+import { describeStep, formatSync, syncReport } from "./sync.ts";
 
 /** What the listener is doing. */
 export interface ProxyState {
@@ -40,6 +43,9 @@ export interface AdminInput {
   readonly expose: () => string;
   /** Standing diagnostics of the source, also before it published. */
   readonly problems: () => readonly Diagnostic[];
+  /** What each connection to a control plane is at. */
+  readonly status: () => readonly SourceStatus[];
+  readonly clock: Pick<Clock, "now">;
   readonly version: string;
   /** Runtime name and version, e.g. `deno 2.9.6`. */
   readonly runtime?: string;
@@ -58,8 +64,11 @@ export function createAdmin(input: AdminInput): Admin {
     if (!state.accepting && !state.draining) list.push("the proxy is not listening");
     if (state.draining) list.push("the agent is draining");
     if (world.current.revision === 0) {
-      const why = input.problems()[0];
-      list.push(`no rules are in yet${why === undefined ? "" : `: ${why.message}`}`);
+      const late = input.status().filter(({ step }) => step !== "synced");
+      const why = late.length > 0
+        ? late.map((status) => describeStep(status, input.clock.now())).join("; ")
+        : input.problems()[0]?.message;
+      list.push(`no rules are in yet${why === undefined ? "" : `: ${why}`}`);
     }
     return list;
   };
@@ -79,6 +88,19 @@ export function createAdmin(input: AdminInput): Admin {
       diagnostics: countBySeverity(input.problems()),
       stats: world.current.stats,
     }, why.length === 0 ? 200 : 500);
+  };
+
+  const syncOf = (url: URL): Response => {
+    const report = syncReport({
+      config,
+      world: world.current,
+      problems: input.problems(),
+      status: input.status(),
+      reasons: reasons(),
+      nowMs: input.clock.now(),
+      version: input.version,
+    });
+    return url.searchParams.get("format") === "text" ? text(formatSync(report) + "\n") : json(report);
   };
 
   const explainOf = async (request: Request, url: URL): Promise<Response> => {
@@ -156,6 +178,8 @@ export function createAdmin(input: AdminInput): Admin {
         return url.searchParams.get("format") === "text"
           ? text(input.problems().map((d) => formatDiagnostic(d) + "\n").join(""))
           : json(input.problems());
+      case "/sync":
+        return syncOf(url);
       case "/explain":
         return explainOf(request, url);
       case "/program":
@@ -187,6 +211,7 @@ const INDEX = `mesh-agent admin
   /live                              200 while the process runs
   /stats/prometheus                  metrics
   /diagnostics                       findings in the rules (?format=text)
+  /sync                              where the rules come from and how fresh they are (?format=text)
   /explain?method=GET&url=URL        why a request goes where it goes (&header=NAME:VALUE, ?format=json)
   /program                           the routing world (?format=text|json|envoy)
   /v1/mesher/health                  health, as Mesher has it

@@ -3,7 +3,7 @@ import { istioserver } from "../../tests/harness/conf.ts";
 import { configOf } from "../../tests/harness/world.ts";
 import { type Diagnostic, diagnostic } from "../core/diagnostics.ts";
 import { compileRules } from "../discovery/offline.ts";
-import type { World } from "../discovery/types.ts";
+import type { SourceStatus, World } from "../discovery/types.ts";
 import { EMPTY_PROGRAM } from "../model/model.ts";
 import { buildRouteTables } from "../route/table.ts";
 import { createAdmin, type ProxyState } from "./admin.ts";
@@ -30,6 +30,7 @@ function adminOf(more: {
   revision?: number;
   state?: ProxyState;
   problems?: readonly Diagnostic[];
+  status?: readonly SourceStatus[];
   hostname?: string;
 } = {}) {
   const config = configOf();
@@ -43,6 +44,8 @@ function adminOf(more: {
     state: more.state ?? { accepting: true, draining: false },
     expose: () => "metrics 1\n",
     problems: () => more.problems ?? [],
+    status: () => more.status ?? [],
+    clock: { now: () => 100_000 },
     version: "9.9.9",
   });
   return async (path: string, init: RequestInit = {}) => {
@@ -179,3 +182,36 @@ for (
     assert.equal(got, status);
   });
 }
+
+const WAITING: SourceStatus = {
+  name: "pilotv3",
+  addresses: [{ address: "grpc://istiod:15010", inUse: false }],
+  step: "waiting",
+  sinceMs: 99_000,
+  mode: "delta",
+  node: "sidecar~10.0.0.7~a.b~b.svc.cluster.local",
+  connects: 1,
+  failures: 1,
+  reason: '[D201] Cannot find "istiod": there is no such name',
+  nextTryMs: 103_000,
+  types: [],
+};
+
+Deno.test("admin: a connection that is not synced says in /ready why, once rules are in it does not matter", async () => {
+  const { status, text } = await adminOf({ revision: 0, status: [WAITING] })("/ready");
+  assert.equal(status, 503);
+  assert.equal(
+    text,
+    "not ready: no rules are in yet: pilotv3 has no connection to grpc://istiod:15010, next try in 3s; last failure: " +
+      '[D201] Cannot find "istiod": there is no such name\n',
+  );
+  assert.equal((await adminOf({ status: [WAITING] })("/ready")).status, 200);
+});
+
+Deno.test("admin: /sync as JSON and as text", async () => {
+  const get = adminOf({ status: [WAITING] });
+  const report = JSON.parse((await get("/sync")).text);
+  assert.deepEqual([report.ready, report.nowMs, report.version], [true, 100_000, "9.9.9"]);
+  assert.deepEqual(report.connections, [WAITING]);
+  assert.match((await get("/sync?format=text")).text, /\n {2}step +waiting for 1s\n/);
+});

@@ -17,6 +17,12 @@ const NAMESPACE: Flag = {
 };
 const RULES: Flag = { name: "rules", short: "r", value: "PATH", help: "rules directory or file" };
 
+const ADMIN: Flag = {
+  name: "admin",
+  value: "ADDR:PORT",
+  help: "admin address of a running agent (default 127.0.0.1:30102)",
+};
+
 export const COMMANDS: readonly CommandHelp[] = [
   {
     name: "run",
@@ -105,7 +111,7 @@ export const COMMANDS: readonly CommandHelp[] = [
       { name: "header", short: "H", value: "NAME:VALUE", many: true, help: "request header" },
       RULES,
       CONFIG,
-      { name: "admin", value: "ADDR:PORT", help: "admin address of a running agent" },
+      ADMIN,
       NAMESPACE,
       JSON_FLAG,
     ],
@@ -117,12 +123,30 @@ export const COMMANDS: readonly CommandHelp[] = [
     load: () => import("./explain.ts"),
   },
   {
+    name: "status",
+    usage: "status [--admin ADDR:PORT]",
+    summary: "where a running agent has its rules from, and how fresh they are",
+    about: [
+      "Shows the rules in force and, for a control plane, each connection: its step (DNS, TCP, TLS, token, stream,",
+      "first sync, synced), address, mode and node, the last failure and the next try; and for each resource type",
+      "version, nonce, age, resources, subscriptions, messages, and what was refused (NACK) and why.",
+    ],
+    flags: [ADMIN, JSON_FLAG],
+    examples: [
+      ["mesh-agent status", "of the agent at 127.0.0.1:30102"],
+      ["mesh-agent status --admin 127.0.0.1:30112 --json", "of another one, for a program to read"],
+    ],
+    exits: [[0, "the agent is ready"], [1, "it is not ready, or did not answer"], [2, "wrong usage"]],
+    load: () => import("./status.ts"),
+  },
+  {
     name: "program",
-    usage: "program PATH [--format text|json|envoy]",
+    usage: "program [PATH] [--format text|json|envoy]",
     summary: "what the rules compile to",
     about: [
-      "Prints route tables, clusters and endpoints: as text, as JSON in the words of Envoy's API, or as a",
-      "complete Envoy bootstrap that decides the same way (envoy -c).",
+      "Prints route tables, listeners, clusters and endpoints: as text, as JSON in the words of Envoy's API, or as a",
+      "complete Envoy bootstrap that decides the same way (envoy -c). Of rule files at PATH; without it of a running",
+      "agent (--admin, default 127.0.0.1:30102): what its files or its control plane's answers became.",
     ],
     flags: [
       { name: "format", short: "f", value: "FORMAT", help: "text (default), json or envoy" },
@@ -131,7 +155,11 @@ export const COMMANDS: readonly CommandHelp[] = [
         value: "ADDR:PORT",
         help: "listener of the Envoy bootstrap (default 127.0.0.1:30101)",
       },
-      { name: "admin", value: "ADDR:PORT", help: "admin of the Envoy bootstrap (default: none)" },
+      {
+        name: "admin",
+        value: "ADDR:PORT",
+        help: "without PATH: admin address of a running agent; with it: admin of the Envoy bootstrap",
+      },
       { name: "outbound", value: "POLICY", help: "ALLOW_ANY (default) or REGISTRY_ONLY" },
       NAMESPACE,
       { name: "json", help: "the same as --format json" },
@@ -139,8 +167,13 @@ export const COMMANDS: readonly CommandHelp[] = [
     examples: [
       ["mesh-agent program config/rules", "to read"],
       ["mesh-agent program config/rules --format envoy > envoy.json", "for envoy -c envoy.json"],
+      ["mesh-agent program --admin 127.0.0.1:30102", "of a running agent"],
     ],
-    exits: [[0, "printed"], [1, "printed, but rules with errors are left out"], [2, "wrong usage"]],
+    exits: [
+      [0, "printed"],
+      [1, "printed, but rules with errors are left out; or the agent did not answer"],
+      [2, "wrong usage"],
+    ],
     load: () => import("./program.ts"),
   },
   {

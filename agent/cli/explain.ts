@@ -1,8 +1,6 @@
 /** `explain`: why a request goes where it goes, by a running agent or offline, through the resolver of the data path. */
-import { MeshError } from "../core/errors.ts";
-import type { StreamAddress } from "../core/ports.ts";
 import type { ProxyContext } from "../istio/resources.ts";
-import { parseAddress, type ParsedArgs } from "./args.ts";
+import type { ParsedArgs } from "./args.ts";
 import type { ExitCode, Run } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -71,7 +69,14 @@ async function offline(question: Question, args: ParsedArgs, terminal: Terminal)
       return 2;
     }
     context = proxyContextOf(config);
-    if (paths.length === 0) paths = [config.serviceDiscovery.address];
+    const { type, address } = config.serviceDiscovery;
+    if (paths.length === 0 && type !== "file") {
+      terminal.note(
+        `Cannot explain offline: the rules come from ${type} ${address}; want --rules PATH, or the running agent (--admin)`,
+      );
+      return 2;
+    }
+    if (paths.length === 0) paths = [address];
   }
   const namespace = args.get("namespace");
   if (namespace !== undefined) context = { ...context, namespace };
@@ -93,37 +98,14 @@ async function offline(question: Question, args: ParsedArgs, terminal: Terminal)
 }
 
 async function byAgent(question: Question, args: ParsedArgs, terminal: Terminal): Promise<ExitCode> {
-  const text = args.get("admin") ?? "127.0.0.1:30102";
-  const address = parseAddress(text.replace(/^http:\/\/|\/$/g, ""));
-  if (address === undefined) {
-    terminal.note(`Cannot read --admin "${text}": want ADDR:PORT, such as 127.0.0.1:30102`);
+  const { adminAddress, askAgent } = await import("./ask_agent.ts");
+  const address = adminAddress(args.get("admin"));
+  if (typeof address === "string") {
+    terminal.note(address);
     return 2;
   }
-  const { status, body } = await ask(address, args.has("json"), question);
+  const format = args.has("json") ? "json" : "text";
+  const { status, body } = await askAgent(address, `/explain?format=${format}`, JSON.stringify(question));
   (status === 200 ? terminal.print : terminal.note)(body.trimEnd());
   return status === 200 ? 0 : status === 400 ? 2 : 1;
-}
-
-async function ask(address: StreamAddress, json: boolean, question: Question) {
-  const { connectClient } = await import("./http_client.ts");
-  let connection;
-  try {
-    connection = await connectClient(address);
-  } catch (error) {
-    throw new MeshError(
-      "N108",
-      `Cannot ask the agent at "${address.hostname}:${address.port}": nobody listens there`,
-      { cause: error },
-    );
-  }
-  try {
-    return await connection.send(
-      "POST",
-      `/explain?format=${json ? "json" : "text"}`,
-      [["connection", "close"]],
-      JSON.stringify(question),
-    );
-  } finally {
-    connection.close();
-  }
 }

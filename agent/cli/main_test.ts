@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { istioserver } from "../../tests/harness/conf.ts";
+import type { SyncReport } from "../admin/sync.ts";
 import { VERSION } from "../core/version.ts";
 import { parseAddress, parseArgs } from "./args.ts";
 import { COMMANDS } from "./commands.ts";
@@ -58,7 +59,7 @@ Deno.test("cli: an unknown command, with the nearest one", async () => {
     code: 2,
     out: "",
     notes: 'Cannot run "chekc": there is no such command; did you mean "check"?\n' +
-      "want one of run, demo, check, explain, program, version; mesh-agent help shows them\n",
+      "want one of run, demo, check, explain, status, program, version; mesh-agent help shows them\n",
   });
 });
 
@@ -203,6 +204,98 @@ Deno.test("cli program: three formats, the addresses of the bootstrap, wrong val
     assert.match(out, /^Table 8084/);
     assert.match(notes, /error \[R1/);
   });
+});
+
+/** An agent's admin API of which only some paths answer. */
+async function withAdmin(
+  answers: Readonly<Record<string, string>>,
+  test: (address: string) => Promise<void>,
+): Promise<void> {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+    const { pathname, search } = new URL(request.url);
+    const body = answers[pathname + search];
+    return new Response(body ?? "nothing here", { status: body === undefined ? 404 : 200 });
+  });
+  try {
+    await test(`127.0.0.1:${server.addr.port}`);
+  } finally {
+    await server.shutdown();
+  }
+}
+
+const REPORT: SyncReport = {
+  version: VERSION,
+  nowMs: 5_000,
+  ready: true,
+  reasons: [],
+  services: { type: "file", address: "/rules" },
+  rules: { infra: "file", address: "/rules" },
+  world: {
+    revision: 1,
+    publishedMs: 1_000,
+    tables: 1,
+    virtualHosts: 2,
+    clusters: 3,
+    endpoints: 4,
+    listeners: 0,
+    stats: {},
+  },
+  findings: { error: 0, warning: 0, info: 0 },
+  connections: [],
+};
+
+Deno.test("cli status: text and JSON, 0 when ready, 1 when not, and for what is no agent", async () => {
+  await withAdmin({ "/sync": JSON.stringify(REPORT) }, async (address) => {
+    const text = await run("status", "--admin", address);
+    assert.equal(text.code, 0);
+    assert.match(text.out, /^agent {5}ready\nservices {2}file \/rules\n/);
+    assert.deepEqual(JSON.parse((await run("status", "--admin", address, "--json")).out), REPORT);
+  });
+  const unready = { ...REPORT, ready: false, reasons: ["the agent is draining"] };
+  await withAdmin({ "/sync": JSON.stringify(unready) }, async (address) => {
+    const { code, out } = await run("status", "--admin", address);
+    assert.equal(code, 1);
+    assert.match(out, /^agent {5}not ready: the agent is draining\n/);
+  });
+  for (const answers of [{}, { "/sync": "<html>" }, { "/sync": "{}" }]) {
+    await withAdmin(answers, async (address) => {
+      const { code, out, notes } = await run("status", "--admin", address);
+      assert.deepEqual([code, out], [1, ""]);
+      assert.match(notes, /^Cannot read the answer of 127\.0\.0\.1:\d+: /);
+    });
+  }
+  assert.equal((await run("status", "x")).code, 2);
+  assert.equal((await run("status", "--admin", "x")).code, 2);
+});
+
+Deno.test("cli program: without PATH of a running agent", async () => {
+  const answers = { "/program?format=text": "Table 80\n", "/program?format=json": "{}\n" };
+  await withAdmin(answers, async (address) => {
+    assert.deepEqual(await run("program", "--admin", address), { code: 0, out: "Table 80\n", notes: "" });
+    assert.equal((await run("program", "--admin", address, "--json")).out, "{}\n");
+    assert.equal((await run("program", "--admin", address, "-f", "envoy")).code, 1);
+  });
+  const wrong = await run("program", "--admin", "x", "--format", "xml", "--listen", ":1", "--outbound", "NO");
+  assert.equal(wrong.code, 2);
+  assert.equal(wrong.notes.trim().split("\n").length, 4);
+});
+
+Deno.test("cli explain: a configuration whose rules come from a control plane is not explained offline", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(
+      `${path}/chassis.yaml`,
+      "cse: {registry: {serviceDiscovery: {type: pilotv3}}}\n",
+    );
+    const { code, notes } = await run("explain", "http://a/", "--config", path);
+    assert.equal(code, 2);
+    assert.match(
+      notes,
+      /the rules come from pilotv3 grpc:\/\/istiod\.istio-system\.svc:15010; want --rules PATH/,
+    );
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
 });
 
 Deno.test("cli run: no conf directory is one screen that says what to do", async () => {
