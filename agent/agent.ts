@@ -13,6 +13,7 @@
  * ```
  */
 import { createAdmin } from "./admin/admin.ts";
+import { gaugesOf } from "./admin/gauges.ts";
 import { type Diagnostic, formatDiagnostic } from "./core/diagnostics.ts";
 import type {
   Clock,
@@ -39,7 +40,7 @@ import { createLog } from "./net/log.ts";
 import { openReadGate, type ReadGate } from "./net/read_gate.ts";
 import { openRulesDirectory } from "./net/watch.ts";
 import { createAccessLog } from "./observe/access_log.ts";
-import { createObserver, type Gauge, type MeshObserver } from "./observe/observer.ts";
+import { createObserver, type MeshObserver } from "./observe/observer.ts";
 import { type ProxyOptions, type RunningProxy, startProxy } from "./proxy/proxy.ts";
 import type { AgentConfig } from "./settings/types.ts";
 
@@ -103,9 +104,12 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     ? undefined
     : createAccessLog({ format, sink: options.accessLogSink ?? toStandardOutput, clock });
   const problems = () => source?.problems() ?? [];
+  const status = () => source?.status() ?? [];
+  let recompiled = 0;
   const observer = createObserver({
     accessLog,
-    gauges: () => gaugesOf(world.current, problems(), state),
+    gauges: () =>
+      gaugesOf({ world: world.current, problems: problems(), status: status(), state, recompiled }),
   });
 
   let gate: ReadGate | null = null;
@@ -124,7 +128,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       state,
       expose: () => observer.expose(),
       problems,
-      status: () => source?.status() ?? [],
+      status,
       clock,
       version: VERSION,
       runtime: `deno ${Deno.version.deno}`,
@@ -145,7 +149,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     state.accepting = true;
     log.log("info", `proxy listening on ${addressText(proxy.address)}`);
     if (adminServer !== undefined) log.log("info", `admin listening on ${addressText(adminServer.address)}`);
-    world.onPublish((now, before) => tellPublication(log, now, before));
+    world.onPublish((now, before) => {
+      recompiled += now.stats["recompiled"] ?? 0;
+      tellPublication(log, now, before);
+    });
     source = plugin.start({
       config,
       clock,
@@ -176,7 +183,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     world,
     observer,
     problems,
-    status: () => rules.status(),
+    status,
     async drain(deadlineMs = config.proxy.drainMs) {
       state.draining = true;
       const { inFlight, downstreamConnections } = observer.totals();
@@ -245,30 +252,6 @@ function tellPublication(log: Log, now: World, before: World): void {
     }
   }
   if (untold > 0) log.log("warn", `${untold} more findings; see /diagnostics`);
-}
-
-function gaugesOf(
-  world: World,
-  problems: readonly Diagnostic[],
-  state: { readonly accepting: boolean; readonly draining: boolean },
-): Gauge[] {
-  const severities = new Map([['severity="error"', 0], ['severity="warning"', 0], ['severity="info"', 0]]);
-  for (const { severity } of problems) {
-    const label = `severity="${severity}"`;
-    severities.set(label, (severities.get(label) ?? 0) + 1);
-  }
-  const ready = state.accepting && !state.draining && world.revision > 0;
-  return [
-    { name: "ready", help: "1 when requests are routed by rules.", value: ready ? 1 : 0 },
-    { name: "config_revision", help: "Publications of the rules so far.", value: world.revision },
-    {
-      name: "config_published_seconds",
-      help: "When the rules in force were published, Unix time.",
-      value: world.publishedMs / 1000,
-    },
-    { name: "config_diagnostics", help: "Standing findings in the rules.", value: severities },
-    { name: "config_clusters", help: "Clusters in force.", value: world.program.clusters.size },
-  ];
 }
 
 function addressText({ hostname, port }: StreamAddress): string {

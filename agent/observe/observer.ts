@@ -21,6 +21,8 @@ export interface Gauge {
   /** Without the `mesh_agent_` prefix. */
   readonly name: string;
   readonly help: string;
+  /** Default gauge. */
+  readonly type?: "gauge" | "counter";
   /** One sample, or one per label set (`severity="error"`). */
   readonly value: number | ReadonlyMap<string, number>;
 }
@@ -185,9 +187,9 @@ export function createObserver(options: ObserverOptions = {}): MeshObserver {
       for (const [name, n] of [...counters].sort()) {
         out.one(name, "counter", COUNTER_HELP[name] ?? "Counted by the proxy.", n);
       }
-      for (const { name, help, value } of gauges?.() ?? []) {
-        if (typeof value === "number") out.one(name, "gauge", help, value);
-        else out.many(name, "gauge", help, [...value]);
+      for (const { name, help, value, type = "gauge" } of gauges?.() ?? []) {
+        if (typeof value === "number") out.one(name, type, help, value);
+        else out.many(name, type, help, [...value]);
       }
       return out.text;
     },
