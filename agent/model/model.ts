@@ -224,6 +224,8 @@ export interface Cluster {
   /** Inline endpoints: STATIC, STRICT_DNS, LOGICAL_DNS. For EDS they come in {@link Program.loadAssignments}. */
   readonly loadAssignment?: ClusterLoadAssignment;
   readonly edsServiceName?: string;
+  /** How long a first assignment is waited for; `"0s"` = for ever. Absent = Envoy's 15 s. */
+  readonly edsInitialFetchTimeout?: Duration;
   readonly dnsRefreshRate?: Duration;
   readonly circuitBreakers?: {
     readonly maxConnections?: number;
