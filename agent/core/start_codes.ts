@@ -72,6 +72,11 @@ export const START_CODES = {
     severity: "warning",
     hint: "The resource keeps its last good value; mend the rule that it was made from.",
   },
+  D213: { severity: "warning", hint: "The whole response is not used; what was in force stays." },
+  D214: {
+    severity: "warning",
+    hint: "A busy control plane may need minutes; the agent goes on waiting and then tries again.",
+  },
   D220: {
     severity: "error",
     hint:
