@@ -81,7 +81,9 @@ function readControlPlane(text: string, type: PilotType, httpMeansGrpc: boolean)
   }
   const [, six, name, digits] = match;
   const host = (six ?? name) as string;
-  if (six !== undefined && !six.includes(":")) return wrong(`only IPv6 addresses stand in brackets`);
+  if (six !== undefined && !six.includes(":")) {
+    return wrong(`only IPv6 addresses stand in brackets; want such as ${like}`);
+  }
   if (name !== undefined && /^[\d.]+$/.test(name) && !isIpv4(name)) {
     return wrong(`"${name}" is no IPv4 address; want such as ${like}`);
   }
