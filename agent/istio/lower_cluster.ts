@@ -43,7 +43,8 @@ const CONNECT_TIMEOUT = "10s";
 const DNS_REFRESH_RATE = "60s";
 
 type Breakers = NonNullable<Cluster["circuitBreakers"]>;
-const NO_LIMITS: Breakers = {
+/** Thresholds of a service without a rule. */
+export const NO_LIMITS: Breakers = {
   maxConnections: UNLIMITED,
   maxPendingRequests: UNLIMITED,
   maxRequests: UNLIMITED,

@@ -1,0 +1,193 @@
+/**
+ * GET /v1/listeners/CLUSTER/NODE -> what of it serves an explicit proxy: the names of the route tables, the faults that belong
+ * to them, and the TCP destinations. Listeners of inbound traffic are left out.
+ */
+import { type Diagnostic, type Origin } from "../../core/diagnostics.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { isSame } from "../../istio/share.ts";
+import type { FilterChain, HTTPFault, Listener } from "../../model/model.ts";
+import { listIn } from "./clusters.ts";
+import type { ListenerFault } from "./faults.ts";
+import { join, type JsonObject, Reading } from "./reading.ts";
+import { readHeaders } from "./routes.ts";
+
+export interface Listeners {
+  readonly listeners: ReadonlyMap<string, Listener>;
+  /** Names of the route tables, sorted. */
+  readonly tables: readonly string[];
+  /** By name of the table. */
+  readonly faults: ReadonlyMap<string, readonly ListenerFault[]>;
+  readonly problems: readonly Diagnostic[];
+  readonly notes: readonly Diagnostic[];
+}
+
+/** Pilot 0.8 answers 503 to any other name. */
+const TABLE = /^(\d{1,5}|http_proxy)$/;
+
+interface Reader {
+  readonly reading: Reading;
+  readonly tables: Set<string>;
+  readonly faults: Map<string, readonly ListenerFault[]>;
+}
+
+/** A listener that cannot be used keeps its value of `previous`, or stays out. Undefined when there is no list of listeners. */
+export function decodeListeners(value: unknown, origin: Origin, previous?: Listeners): Listeners | undefined {
+  const list = listIn(value, "listeners");
+  if (list === undefined) return undefined;
+  const listeners = new Map<string, Listener>();
+  const tables = new Set<string>();
+  const faults = new Map<string, readonly ListenerFault[]>();
+  const problems: Diagnostic[] = [];
+  const notes: Diagnostic[] = [];
+  for (const [i, item] of list.entries()) {
+    const path = `listeners[${i}]`;
+    const name = (item as JsonObject | null)?.name;
+    const reading = new Reading(
+      typeof name === "string" ? { ...origin, kind: "Listener", resource: name } : origin,
+    );
+    const own: Reader = { reading, tables: new Set(), faults: new Map() };
+    const listener = readListener(item, path, own);
+    problems.push(...reading.problems);
+    notes.push(...reading.notes);
+    const known = typeof name === "string" ? previous?.listeners.get(name) : undefined;
+    if (reading.problems.length > 0) {
+      if (known === undefined || previous === undefined) continue;
+      listeners.set(known.name, known);
+      for (const table of tablesOf(known)) {
+        tables.add(table);
+        const before = previous.faults.get(table);
+        if (before !== undefined) faults.set(table, before);
+      }
+      continue;
+    }
+    if (listener === undefined) continue;
+    const same = known !== undefined &&
+      isSame({ ...known, origin: undefined }, { ...listener, origin: undefined });
+    listeners.set(listener.name, same ? known : listener);
+    for (const table of own.tables) tables.add(table);
+    for (const [table, found] of own.faults) faults.set(table, [...faults.get(table) ?? [], ...found]);
+  }
+  return { listeners, tables: [...tables].sort(), faults, problems, notes };
+}
+
+function tablesOf(listener: Listener): string[] {
+  return listener.filterChains.flatMap(({ http }) =>
+    http?.routeConfigName === undefined ? [] : [http.routeConfigName]
+  );
+}
+
+/** Undefined for one that serves nothing here. */
+function readListener(
+  item: unknown,
+  path: string,
+  { reading, tables, faults }: Reader,
+): Listener | undefined {
+  const from = reading.object(item, path);
+  const written = from && reading.needText(from, "address", path);
+  if (from === undefined || written === undefined) return undefined;
+  const m = /^tcp:\/\/(.+):(\d{1,5})$/.exec(written);
+  const place = m?.[1]?.replace(/^\[(.*)\]$/, "$1");
+  if (m === null || place === undefined) {
+    return reading.fail(
+      join(path, "address"),
+      `Cannot use address "${written}": it is no address; want tcp://address:port`,
+    );
+  }
+  const chains: FilterChain[] = [];
+  for (const [i, each] of reading.list(from, "filters", path).entries()) {
+    const at = `${path}.filters[${i}]`;
+    const filter = reading.object(each, at);
+    const kind = filter && reading.text(filter, "name", at);
+    const config = filter && reading.part(filter, "config", at);
+    if (config === undefined) continue;
+    const inside = join(at, "config");
+    if (kind === "http_connection_manager") {
+      const rds = reading.part(config, "rds", inside);
+      const table = rds && reading.needText(rds, "route_config_name", join(inside, "rds"));
+      // Routes of inbound traffic stand in the listener itself.
+      if (table === undefined) continue;
+      if (!TABLE.test(table)) {
+        reading.note(
+          join(inside, "rds.route_config_name"),
+          `Route table "${table}" is not asked for: it is no port`,
+        );
+        continue;
+      }
+      tables.add(table);
+      const found = readFaults(config, inside, reading);
+      if (found.length > 0) faults.set(table, found);
+      chains.push({
+        http: { statPrefix: reading.text(config, "stat_prefix", inside) ?? "http", routeConfigName: table },
+      });
+    } else if (kind === "tcp_proxy") chains.push(...readTcp(config, inside, reading));
+  }
+  if (chains.length === 0) return undefined;
+  const address = place.replace(/\/\d+$/, "");
+  const port = Number(m[2]);
+  return {
+    name: reading.text(from, "name", path) ?? `${address}_${port}`,
+    address,
+    port,
+    filterChains: chains,
+    trafficDirection: "OUTBOUND",
+    bindToPort: reading.flag(from, "bind_to_port", path) ?? true,
+    origin: reading.originOf(path),
+  };
+}
+
+function readTcp(config: JsonObject, path: string, reading: Reading): FilterChain[] {
+  const table = reading.part(config, "route_config", path);
+  if (table === undefined) return [];
+  const chains: FilterChain[] = [];
+  for (const [i, item] of reading.list(table, "routes", join(path, "route_config")).entries()) {
+    const at = `${path}.route_config.routes[${i}]`;
+    const route = reading.object(item, at);
+    const cluster = route && reading.needText(route, "cluster", at);
+    if (route === undefined || cluster === undefined || cluster.startsWith("in.")) continue;
+    const prefixes = reading.list(route, "destination_ip_list", at).filter((p) => typeof p === "string");
+    chains.push({
+      ...(prefixes.length === 0 ? {} : { match: { prefixRanges: prefixes } }),
+      tcp: { statPrefix: reading.text(config, "stat_prefix", path) ?? "tcp", cluster },
+    });
+  }
+  return chains;
+}
+
+function readFaults(config: JsonObject, path: string, reading: Reading): ListenerFault[] {
+  const faults: ListenerFault[] = [];
+  for (const [i, item] of reading.list(config, "filters", path).entries()) {
+    const at = `${path}.filters[${i}]`;
+    const filter = reading.object(item, at);
+    if (filter === undefined || filter.name !== "fault") continue;
+    const inside = join(at, "config");
+    const own = reading.part(filter, "config", at);
+    const fault = own && readFault(own, inside, reading);
+    if (own === undefined || fault === undefined) continue;
+    const upstreamCluster = reading.text(own, "upstream_cluster", inside);
+    faults.push({
+      ...(upstreamCluster ? { upstreamCluster } : {}),
+      headers: readHeaders(own, inside, reading),
+      fault,
+    });
+  }
+  return faults;
+}
+
+function readFault(from: JsonObject, path: string, reading: Reading): HTTPFault | undefined {
+  const abort = reading.part(from, "abort", path);
+  const delay = reading.part(from, "delay", path);
+  const status = abort && reading.count(abort, "http_status", join(path, "abort"), 100, 599);
+  const abortPercent = abort && reading.count(abort, "abort_percent", join(path, "abort"), 0, 100);
+  const delayMs = delay && reading.count(delay, "fixed_duration_ms", join(path, "delay"));
+  const delayPercent = delay && reading.count(delay, "fixed_delay_percent", join(path, "delay"), 0, 100);
+  const percentage = (numerator: number) => ({ numerator, denominator: "HUNDRED" as const });
+  const fault: HTTPFault = {
+    ...(delayMs === undefined || delayMs === 0
+      ? {}
+      : { delay: { fixedDelay: formatDuration(delayMs), percentage: percentage(delayPercent ?? 0) } }),
+    ...(status === undefined
+      ? {}
+      : { abort: { httpStatus: status, percentage: percentage(abortPercent ?? 0) } }),
+  };
+  return fault.delay === undefined && fault.abort === undefined ? undefined : fault;
+}
