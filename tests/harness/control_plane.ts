@@ -275,7 +275,9 @@ class PlaneProcess implements ControlPlane {
   }
 
   async kill(): Promise<void> {
-    if (!this.#over) this.#child.kill("SIGKILL");
+    try {
+      this.#child.kill("SIGKILL");
+    } catch { /* it ended by itself */ }
     await this.#ended;
     await this.#commands.close().catch(() => {});
   }

@@ -50,8 +50,19 @@ export class XdsClient implements Disposable {
 
   /** `more` in proto-JSON: resourceNames, responseNonce, node, errorDetail, … */
   ask(type: ResourceType, more: JsonObject = {}): void {
-    const message = { typeUrl: typeUrlOf(this.#generation, type), ...more };
-    this.#stream.send(encodeMessage(this.#delta ? "DeltaDiscoveryRequest" : "DiscoveryRequest", message));
+    this.askFor(typeUrlOf(this.#generation, type), more);
+  }
+
+  askFor(typeUrl: string, more: JsonObject = {}): void {
+    const message = this.#delta ? "DeltaDiscoveryRequest" : "DiscoveryRequest";
+    this.#stream.send(encodeMessage(message, { typeUrl, ...more }));
+  }
+
+  /** Reads and forgets every answer until the stream ends, however it does. */
+  async drain(): Promise<void> {
+    try {
+      while ((await this.#messages.next()).done !== true);
+    } catch { /* the server ended it */ }
   }
 
   /** The next answer; undefined when the server ended the stream with OK. */

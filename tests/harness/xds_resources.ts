@@ -164,13 +164,34 @@ function listenersOf(tables: readonly Table[], dialect: Dialect, httpProxyPort: 
   const explicit = httpProxyPort === 0 ? [] : [
     listenerJson(`127.0.0.1_${httpProxyPort}`, "127.0.0.1", httpProxyPort, httpFilter(proxyTable, dialect)),
   ];
-  const catchAll = dialect === "istiod" ? "virtualOutbound" : "virtual";
-  const cluster = dialect === "istiod" ? "PassthroughCluster" : "BlackHoleCluster";
-  const virtual = listenerJson(catchAll, "0.0.0.0", 15001, tcpFilter(cluster, dialect));
-  return [...http, ...explicit, { ...virtual, useOriginalDst: true }].map((json) => ({
+  return [...http, ...explicit, ...capturing(dialect)].map((json) => ({
     name: json["name"] as string,
     bytes: encodeMessage("Listener", json),
   }));
+}
+
+/** Where a sidecar's iptables lead everything; of no use to an explicit proxy. */
+function capturing(dialect: Dialect): JsonObject[] {
+  if (dialect !== "istiod") {
+    const filter = tcpFilter("BlackHoleCluster", dialect);
+    return [{ ...listenerJson("virtual", "0.0.0.0", 15001, filter), useOriginalDst: true }];
+  }
+  const outbound = listenerJson(
+    "virtualOutbound",
+    "0.0.0.0",
+    15001,
+    tcpFilter("PassthroughCluster", dialect),
+  );
+  const inbound = listenerJson(
+    "virtualInbound",
+    "0.0.0.0",
+    15006,
+    tcpFilter("InboundPassthroughCluster", dialect),
+  );
+  return [
+    { ...outbound, useOriginalDst: true, trafficDirection: "OUTBOUND" },
+    { ...inbound, useOriginalDst: true, trafficDirection: "INBOUND" },
+  ];
 }
 
 function listenerJson(name: string, address: string, port: number, filter: JsonObject): JsonObject {

@@ -57,13 +57,15 @@ function receiveSotw(stream, request) {
 
 /** CDS and LDS whole, EDS only what changed (what went comes empty), RDS all tables that are watched. */
 function pushSotw(stream, change) {
-  const onlyEndpoints = isOnlyEndpoints(change);
+  const kind = kindOf(change);
   for (const type of watchedTypes(stream, ORDER)) {
     const { names } = stream.watched.get(type);
     if (type === "EDS") {
-      const touched = touchedNames(change, "EDS", names);
+      const touched = ofTouchedHosts(touchedOf(change, "EDS"), names);
       if (touched.length > 0) stream.answer("EDS", touched);
-    } else if (!onlyEndpoints) stream.answer(type, isWildcard(type) ? stream.store.names(type) : names);
+    } else if (kind === "everything") {
+      stream.answer(type, isWildcard(type) ? stream.store.names(type) : names);
+    }
   }
 }
 
@@ -94,19 +96,19 @@ function receiveDelta(stream, request) {
   if (added.length > 0) stream.answer(type, asked);
 }
 
-/** CDS: what changed, what went, and three that always come. LDS whole. EDS: what changed, what went empty. RDS: what is watched. */
+/** CDS: the hosts that changed, what went, and three that always come. LDS whole. EDS: what changed, what went empty. RDS: what is watched. */
 function pushDelta(stream, change) {
-  const onlyEndpoints = isOnlyEndpoints(change);
+  const kind = kindOf(change);
   for (const type of watchedTypes(stream, ORDER)) {
     const names = [...stream.watched.get(type).names];
     if (type === "EDS") {
-      const touched = touchedNames(change, "EDS", names);
+      const touched = ofTouchedHosts(touchedOf(change, "EDS"), names);
       if (touched.length > 0) stream.answer("EDS", touched);
-    } else if (onlyEndpoints) continue;
+    } else if (kind !== "everything") continue;
     else if (type === "CDS") {
       const always = ALWAYS.filter((name) => stream.store.get("CDS", name) !== undefined);
-      const changed = change.CDS?.changed ?? [];
-      stream.answer("CDS", [...new Set([...changed, ...always])], change.CDS?.removed);
+      const touched = ofTouchedHosts(touchedOf(change, "CDS"), stream.store.names("CDS"));
+      stream.answer("CDS", [...new Set([...touched, ...always])], change.CDS?.removed);
     } else if (type === "LDS") stream.answer("LDS", stream.store.names("LDS"), change.LDS?.removed);
     else stream.answer("RDS", names);
   }
@@ -114,13 +116,20 @@ function pushDelta(stream, change) {
 
 // ---------------------------------------------------------------- what changed
 
-/** Endpoints travel alone; any other change is a push of all types. `change` without types is a push for no reason. */
-function isOnlyEndpoints(change) {
-  const touched = Object.keys(change).filter((t) => change[t].changed.length + change[t].removed.length > 0);
-  return touched.length === 1 && touched[0] === "EDS";
+/** Endpoints travel alone; any other change is a push of all types. */
+function kindOf(change) {
+  const touched = Object.keys(change).filter((type) => touchedOf(change, type).length > 0);
+  if (touched.length === 0) return "nothing";
+  return touched.length === 1 && touched[0] === "EDS" ? "endpoints" : "everything";
 }
 
-function touchedNames(change, type, watchedNames) {
-  const touched = new Set([...(change[type]?.changed ?? []), ...(change[type]?.removed ?? [])]);
-  return watchedNames.filter((name) => touched.has(name));
+function touchedOf(change, type) {
+  return [...(change[type]?.changed ?? []), ...(change[type]?.removed ?? [])];
+}
+
+/** Clusters and endpoints change by host: all subsets and ports of a host come together. */
+function ofTouchedHosts(touched, names) {
+  const hostOf = (name) => name.slice(name.lastIndexOf("|") + 1);
+  const hosts = new Set(touched.map(hostOf));
+  return names.filter((name) => hosts.has(hostOf(name)));
 }

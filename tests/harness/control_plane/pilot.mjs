@@ -2,6 +2,7 @@
  * The tempers of Pilot 0.8.0 and 1.0.9 (xDS v2). Neither looks at versions and nonces: what an answer gets depends on the names
  * alone, and every change is pushed in full to whoever ever asked for a type.
  */
+import { isIP } from "node:net";
 import { watchedTypes } from "./stream.mjs";
 
 /** gRPC status UNKNOWN. */
@@ -61,8 +62,16 @@ function isTable(name) {
 /** False for what both ignore: an empty node id, a type of another generation. A malformed id ends the stream. */
 function acceptsNode(stream, { node, type }) {
   if (node.id === "" || type === "other") return false;
-  if (node.id.split("~").length === 4) return true;
-  stream.end(UNKNOWN, `missing parts in the service node "${node.id}"`);
+  const [nodeType, ip, ...rest] = node.id.split("~");
+  const fault = rest.length !== 2
+    ? "missing parts"
+    : !["sidecar", "ingress", "router"].includes(nodeType)
+    ? "invalid node type (valid types: ingress, sidecar, router)"
+    : isIP(ip) === 0
+    ? `invalid IP address "${ip}"`
+    : undefined;
+  if (fault === undefined) return true;
+  stream.end(UNKNOWN, `${fault} in the service node "${node.id}"`);
   return false;
 }
 
@@ -87,15 +96,16 @@ function answerByCount(stream, { type, names }, known) {
 /** EDS of 1.0.9: other names are a question, in any order; no names but a nonce are an ACK. */
 function answerByNames(stream, { type, names, nonce }) {
   if (names.length === 0 && nonce !== "") return;
-  const before = stream.watched.get(type)?.names ?? [];
   const sorted = [...names].sort();
-  if (JSON.stringify(sorted) === JSON.stringify(before)) return;
+  if (JSON.stringify(sorted) === JSON.stringify(stream.watched.get(type)?.names)) return;
   stream.watched.set(type, { names: sorted, known: sorted });
   stream.answer(type, sorted);
 }
 
 function pushEverything(stream, order) {
   for (const type of watchedTypes(stream, order)) {
-    stream.answer(type, isWildcard(type) ? stream.store.names(type) : stream.watched.get(type).known);
+    const { names, known } = stream.watched.get(type);
+    if (isWildcard(type)) stream.answer(type, stream.store.names(type));
+    else if (names.length > 0) stream.answer(type, known);
   }
 }
