@@ -59,8 +59,8 @@ export function tcpFailure(text: string): Failure {
   return { code: "D202", state: oneLine(text), wanted };
 }
 
-/** The end of a call that was open. `lost` says what became of the connection. */
-export function callFailure(status: CallStatus, lost: "no" | "by peer" | "silent"): Failure {
+/** The end of a call on a connection that stood. */
+export function callFailure(status: CallStatus, peerGone: boolean): Failure {
   const { code, details } = status;
   const said = details === "" ? "" : ` (${oneLine(details)})`;
   if (/^Received HTTP status code/.test(details)) {
@@ -87,7 +87,9 @@ export function callFailure(status: CallStatus, lost: "no" | "by peer" | "silent
       }
       return { code: "D208", state: `it is overloaded: ResourceExhausted${said}` };
     case 14:
-      if (lost === "silent") return { code: "D209", state: "no sign of life: a ping was not answered" };
+      if (details === "Connection dropped" && !peerGone) {
+        return { code: "D209", state: "no sign of life, it does not answer pings" };
+      }
       return { code: "D209", state: `the stream was lost: Unavailable${said}` };
     case 1:
     case 4:
@@ -97,7 +99,7 @@ export function callFailure(status: CallStatus, lost: "no" | "by peer" | "silent
     case 13:
     case 2:
       // Made by the client itself when the stream broke without a status.
-      if (lost !== "no" || /RST_STREAM|No status|GOAWAY|session/i.test(details)) {
+      if (peerGone || /RST_STREAM|No status|GOAWAY|session/i.test(details)) {
         const pings = /too_many_pings|ENHANCE_YOUR_CALM|error code 11|with code 11/i.test(details);
         return {
           code: "D209",

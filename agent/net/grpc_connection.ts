@@ -28,12 +28,12 @@ export interface ConnectionPlan {
   readonly onConnected: () => void;
 }
 
-/** Answer to a ping must come within this, ms. */
+/** Answer to a ping must come within this, ms (or within the interval when that is shorter). */
 const KEEPALIVE_TIMEOUT_MS = 15_000;
 /** First TCP keepalive probe after this long without a byte, ms: finds a dead peer where pings are not allowed. */
 const TCP_KEEPALIVE_MS = 30_000;
 /** Flow-control window of stream and connection, bytes: a push of tens of MB must not wait for round trips. */
-const WINDOW_BYTES = 8 << 20;
+const WINDOW_BYTES = 4 << 20;
 
 const SCHEME = "mesh-agent";
 const ADDRESS_OPTION = "mesh-agent.address";
@@ -101,8 +101,8 @@ export class GrpcConnection {
   readonly ended: Promise<CallStatus>;
   /** What the socket itself reported. */
   socketError: Error | undefined;
-  /** The peer has closed the connection (or it broke); false when grpc-js gave it up by itself. */
-  socketClosed = false;
+  /** The peer has closed the connection, or it broke; false while it stands and when grpc-js gave it up by itself. */
+  peerGone = false;
   readonly #channel: grpc.Channel;
   readonly #call: grpc.experimental.CallStream;
   #sockets: Socket[] = [];
@@ -149,7 +149,7 @@ export class GrpcConnection {
       ...(plan.keepaliveMs > 0
         ? {
           "grpc.keepalive_time_ms": plan.keepaliveMs,
-          "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+          "grpc.keepalive_timeout_ms": Math.min(KEEPALIVE_TIMEOUT_MS, plan.keepaliveMs),
         }
         : {}),
     });
@@ -214,9 +214,8 @@ export class GrpcConnection {
     this.#sockets.push(socket);
     socket.on("error", (error: Error) => {
       this.socketError ??= error;
-      this.socketClosed = true;
+      this.peerGone = true;
     });
-    socket.on("end", () => this.socketClosed = true);
-    socket.on("close", () => this.socketClosed = true);
+    socket.on("end", () => this.peerGone = true);
   }
 }

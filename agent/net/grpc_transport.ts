@@ -1,9 +1,12 @@
 /**
- * The {@link StreamTransport} over grpc-js: names to addresses, TLS files and token, one connection to the first address that
+ * The {@link StreamTransport} over grpc-js: TLS files and token, name to addresses, one connection to the first address that
  * answers, one call on it, and every failure in words of the settings.
  *
  * In: a {@link StreamTarget} and the metadata of the call. Out: a {@link MessageStream}. Nothing of grpc-js shows (it is all in
  * grpc_connection.ts). No *_proxy variable is ever obeyed.
+ *
+ * A dead peer is found by HTTP/2 pings where {@link StreamTarget.keepaliveMs} allows them, else by TCP keepalive: first probe after
+ * 30 s, then as the system has it (Linux: 9 probes 75 s apart, so about 12 minutes).
  *
  * @example
  * ```ts ignore
@@ -12,10 +15,14 @@
  * for await (const response of stream.messages) apply(response);
  * ```
  */
-import type { MessageStream, StreamTarget, StreamTransport } from "../core/ports.ts";
-import { addressText, callFailure, type Failure, failureError, tcpFailure } from "./connect_error.ts";
+import type { StreamTarget, StreamTransport } from "../core/ports.ts";
+import { addressText, type Failure, failureError, tcpFailure } from "./connect_error.ts";
+import { certificateOf, diagnosePlaintext, validityFailure } from "./diagnose_connection.ts";
 import { resolveName } from "./dns.ts";
 import { GrpcConnection, prepareGrpc } from "./grpc_connection.ts";
+import { GrpcStream } from "./grpc_stream.ts";
+import { refusalOf, secureSocket, TlsRefusal } from "./tls_connect.ts";
+import { readTlsFiles, type TlsMaterial } from "./tls_files.ts";
 import { readToken } from "./token_file.ts";
 
 export interface GrpcTransportOptions {
@@ -29,110 +36,266 @@ export function createGrpcTransport({ resolve = resolveName }: GrpcTransportOpti
   prepareGrpc();
   return {
     async open(target, metadata) {
-      const giveUp = new AbortController();
-      const timer = setTimeout(() => giveUp.abort(), Math.min(target.connectTimeoutMs, 0x7fffffff));
-      const stop = () => giveUp.abort();
-      target.signal?.addEventListener("abort", stop, { once: true });
-      if (target.signal?.aborted === true) stop();
+      const limit = new Limit(target.connectTimeoutMs, target.signal);
       try {
-        return await open(target, metadata, resolve, giveUp.signal);
+        const { material, token } = await readIdentity(target);
+        const dial = new Dial(target, metadata, material, token, limit);
+        const connection = await dial.first(await dial.resolve(resolve));
+        return new GrpcStream(connection, addressText(target), token);
       } finally {
-        clearTimeout(timer);
-        target.signal?.removeEventListener("abort", stop);
+        limit.end();
       }
     },
   };
 }
 
-async function open(
-  target: StreamTarget,
-  metadata: Metadata,
-  resolve: NonNullable<GrpcTransportOptions["resolve"]>,
-  signal: AbortSignal,
-): Promise<MessageStream> {
-  const text = addressText(target);
-  target.onStep("DNS");
-  let addresses: readonly string[];
-  try {
-    addresses = await before(signal, resolve(target.host, signal));
-  } catch (cause) {
-    throw failureError("resolve", target.host, dnsFailure(target, signal, cause));
+/** A time limit as a signal; also goes when `outer` does. */
+class Limit {
+  readonly #controller = new AbortController();
+  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #endsMs: number;
+  readonly #stop = () => this.#controller.abort();
+
+  constructor(readonly ms: number, readonly outer: AbortSignal | undefined) {
+    this.#endsMs = performance.now() + ms;
+    this.#timer = setTimeout(this.#stop, Math.min(ms, 0x7fffffff));
+    outer?.addEventListener("abort", this.#stop, { once: true });
+    if (outer?.aborted === true) this.#stop();
   }
-  target.onStep("TCP");
-  const failures: Failure[] = [];
-  for (const [i, address] of addresses.entries()) {
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get leftMs(): number {
+    return Math.max(1, Math.ceil(this.#endsMs - performance.now()));
+  }
+
+  /** Aborts nothing any more. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.outer?.removeEventListener("abort", this.#stop);
+  }
+}
+
+/** Files are looked at before anything is dialed: what they lack no control plane can mend. */
+async function readIdentity(target: StreamTarget): Promise<{ material?: TlsMaterial; token?: string }> {
+  const { tls, tokenFile, onStep } = target;
+  let material: TlsMaterial | undefined;
+  if (tls !== undefined) {
+    const read = await readTlsFiles(tls);
+    if ("code" in read) {
+      onStep("TLS");
+      throw failureError("set up TLS to", addressText(target), read);
+    }
+    material = read;
+  }
+  // Over plaintext it would be told to everyone on the way.
+  if (tokenFile === undefined || tokenFile === "" || material === undefined) {
+    if (tls?.clientCertificate !== undefined && material?.cert === undefined) {
+      onStep("TLS");
+      throw failureError("set up TLS to", addressText(target), {
+        code: "D203",
+        state: `client certificate file "${tls.clientCertificate}" does not exist and no token file is set`,
+        wanted: "want one of them",
+        hint:
+          "Mount cert-chain.pem and key.pem where discovery.certDirectory says, or set discovery.tokenFile.",
+      });
+    }
+    return material === undefined ? {} : { material };
+  }
+  const read = await readToken(tokenFile);
+  if ("token" in read) return { material, token: read.token };
+  if (read.missing && material.cert !== undefined) return { material };
+  onStep("token");
+  throw failureError("prove the agent's identity to", addressText(target), read.failure);
+}
+
+/** One `open`, from the name to the connection. */
+class Dial {
+  readonly #text: string;
+  #step: "TCP" | "TLS" | "stream" = "TCP";
+
+  constructor(
+    readonly target: StreamTarget,
+    readonly metadata: Metadata,
+    readonly material: TlsMaterial | undefined,
+    readonly token: string | undefined,
+    readonly limit: Limit,
+  ) {
+    this.#text = addressText(target);
+  }
+
+  async resolve(resolve: NonNullable<GrpcTransportOptions["resolve"]>): Promise<readonly string[]> {
+    const { host, onStep } = this.target;
+    onStep("DNS");
+    const { signal } = this.limit;
+    try {
+      return await before(signal, resolve(host, signal));
+    } catch (cause) {
+      const state = signal.aborted ? this.#late("no answer from the name server") : "the name has no address";
+      throw failureError(`resolve`, host, {
+        code: "D201",
+        state,
+        wanted: "want a name that can be resolved",
+        cause,
+      });
+    }
+  }
+
+  /** A connection to the first of the addresses that takes one; a half of the time left for each but the last. */
+  async first(addresses: readonly string[]): Promise<GrpcConnection> {
+    const failures: { address: string; failure: Failure }[] = [];
+    for (const [i, address] of addresses.entries()) {
+      if (this.limit.signal.aborted) break;
+      const { leftMs } = this.limit;
+      const part = new Limit(i === addresses.length - 1 ? leftMs : leftMs / 2, this.limit.signal);
+      try {
+        const outcome = await this.#try(address, part);
+        if (outcome instanceof GrpcConnection) return outcome;
+        failures.push({ address, failure: outcome });
+      } finally {
+        part.end();
+      }
+    }
+    throw this.#failed(failures);
+  }
+
+  #failed(failures: readonly { address: string; failure: Failure }[]): Error {
+    const verb = { TCP: "connect to", TLS: "set up TLS to", stream: "open a stream to" }[this.#step];
+    const last = failures.at(-1);
+    if (last === undefined) {
+      return failureError(verb, this.#text, { code: "D202", state: this.#late("no connection") });
+    }
+    if (failures.length === 1) return failureError(verb, this.#text, last.failure);
+    const state = failures.map(({ address, failure }) => `${failure.state} (${address})`).join(", ");
+    return failureError(verb, this.#text, { ...last.failure, state });
+  }
+
+  async #try(address: string, part: Limit): Promise<GrpcConnection | Failure> {
+    const { target, material, token } = this;
+    const { signal } = part;
+    this.#enter("TCP");
+    let refusal: TlsRefusal | undefined;
     const connection = new GrpcConnection({
       address,
       port: target.port,
-      authority: text.slice(text.indexOf("//") + 2),
+      authority: this.#text.slice(this.#text.indexOf("//") + 2),
       path: target.path,
-      metadata,
+      metadata: token === undefined
+        ? this.metadata
+        : [...this.metadata, ["authorization", `Bearer ${token}`]],
       maxMessageBytes: target.maxMessageBytes,
       keepaliveMs: target.keepaliveMs,
       signal,
-      onConnected: () => target.onStep("stream"),
+      onConnected: () => {
+        if (material === undefined) this.#enter("stream");
+      },
+      ...(material === undefined ? {} : {
+        secure: async (socket) => {
+          this.#enter("TLS");
+          try {
+            const name = target.tls?.serverName ?? target.host;
+            const secured = await secureSocket(
+              socket,
+              material,
+              target.host,
+              name === "" ? target.host : name,
+            );
+            if (token !== undefined) target.onStep("token");
+            this.#enter("stream");
+            return secured;
+          } catch (error) {
+            if (error instanceof TlsRefusal) refusal = error;
+            throw error;
+          }
+        },
+      }),
     });
-    const end = await Promise.race([connection.ready, connection.ended]);
-    if (end === undefined) return new GrpcStream(connection, text);
+    const aborted = Promise.withResolvers<"late">();
+    const stop = () => aborted.resolve("late");
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    const outcome = await Promise.race([connection.ready, connection.ended, aborted.promise]);
+    signal.removeEventListener("abort", stop);
+    if (outcome === undefined) return connection;
     connection.close();
-    failures.push(tcpFailure(end.details));
-  }
-  throw failureError("connect to", text, failures[0]!);
-}
-
-class GrpcStream implements MessageStream {
-  readonly messages: AsyncIterable<Uint8Array>;
-  readonly #connection: GrpcConnection;
-  #closed = false;
-
-  constructor(connection: GrpcConnection, text: string) {
-    this.#connection = connection;
-    this.messages = this.#read(text);
+    if (outcome === "late") return this.#lateFailure(part);
+    return await this.#explain(address, outcome.details, refusal, connection.socketError, signal);
   }
 
-  send(message: Uint8Array): void {
-    this.#connection.send(message);
+  #enter(step: "TCP" | "TLS" | "stream"): void {
+    this.#step = step;
+    this.target.onStep(step);
   }
 
-  close(): void {
-    this.#closed = true;
-    this.#connection.close();
+  #lateFailure(part: Limit): Failure {
+    const missing = {
+      TCP: "no answer",
+      TLS: "no answer to the TLS handshake",
+      stream: "no sign of life after connecting",
+    }[this.#step];
+    const code = this.#step === "TCP" ? "D202" : this.#step === "TLS" ? "D203" : "D209";
+    return { code, state: this.#late(missing, part), wanted: "want a control plane that answers" };
   }
 
-  async *#read(text: string): AsyncGenerator<Uint8Array> {
-    try {
-      while (true) {
-        const message = await this.#connection.next();
-        if (message === null) break;
-        yield message;
-      }
-      if (this.#closed) return;
-      const status = await this.#connection.ended;
-      if (status.code === 0) return;
-      throw failureError(
-        "keep the stream from",
-        text,
-        callFailure(status, this.#connection.socketClosed ? "by peer" : "no"),
-      );
-    } finally {
-      this.close();
+  #late(what: string, part = this.limit): string {
+    if (this.target.signal?.aborted === true) return "given up, the agent is closing it";
+    return `${what} within ${Math.round(part.ms)} ms`;
+  }
+
+  /** Why the connection to an address ended before HTTP/2 stood. */
+  async #explain(
+    address: string,
+    details: string,
+    refusal: TlsRefusal | undefined,
+    socketError: Error | undefined,
+    signal: AbortSignal,
+  ): Promise<Failure> {
+    const { port, host } = this.target;
+    if (this.#step === "TCP") {
+      return tcpFailure(/Last error: (.*?)\. Resolution note/.exec(details)?.[1] ?? details);
     }
+    if (this.material === undefined) {
+      return await diagnosePlaintext(address, port, signal) ??
+        { code: "D209", state: "it closed the connection", wanted: "want a control plane that is up" };
+    }
+    if (refusal?.kind === "not TLS" || refusal?.kind === "broken") {
+      const found = await diagnosePlaintext(address, port, signal);
+      if (found === undefined) {
+        return {
+          code: "D205",
+          state: "it speaks plaintext HTTP/2, not TLS",
+          wanted: "want grpc:// for a plaintext port",
+        };
+      }
+      return refusal.kind === "not TLS"
+        ? { ...refusal.failure, state: `it does not speak TLS; ${found.state}` }
+        : refusal.failure;
+    }
+    if (refusal?.kind === "chain") {
+      const certificate = await certificateOf(address, port, signal, host);
+      return certificate === undefined
+        ? refusal.failure
+        : validityFailure(certificate, Date.now()) ?? refusal.failure;
+    }
+    if (refusal !== undefined) return refusal.failure;
+    // TLS 1.3: the server looks at the client's certificate only after the client is through.
+    if (socketError !== undefined) return refusalOf(socketError).failure;
+    return {
+      code: "D203",
+      state: "it closed the connection after the TLS handshake",
+      wanted: "want a gRPC server that accepts the client certificate, or does without",
+    };
   }
 }
 
 /** `promise`, or a rejection as soon as the signal goes. */
 function before<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
-}
-
-function dnsFailure(target: StreamTarget, signal: AbortSignal, cause: unknown): Failure {
-  const state = signal.aborted
-    ? `no answer from the name server within ${target.connectTimeoutMs} ms`
-    : "the name has no address";
-  return { code: "D201", state, wanted: "want a name that the system's resolver knows", cause };
+  const { promise: early, resolve, reject } = Promise.withResolvers<T>();
+  const stop = () => reject(new Error("late"));
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  return early;
 }
