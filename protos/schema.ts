@@ -297,6 +297,7 @@ const BY_FULL_NAME: Readonly<Record<string, keyof Messages>> = {
     "ProxyProtocolUpstreamTransport",
   "envoy.extensions.load_balancing_policies.round_robin.RoundRobin": "RoundRobinLbPolicyConfig",
   "envoy.extensions.load_balancing_policies.least_request.LeastRequest": "LeastRequestLbPolicyConfig",
+  "envoy.extensions.load_balancing_policies.random.Random": "RandomLbPolicyConfig",
   "envoy.extensions.load_balancing_policies.ring_hash.RingHash": "RingHashLbPolicyConfig",
   "envoy.extensions.load_balancing_policies.maglev.Maglev": "MaglevLbPolicyConfig",
   "envoy.extensions.load_balancing_policies.wrr_locality.WrrLocality": "WrrLocalityLbPolicyConfig",

@@ -152,8 +152,8 @@ export interface Messages {
     readonly ads: Messages["AggregatedConfigSource"] | null;
     readonly self: Messages["SelfConfigSource"] | null;
   };
-  readonly "AggregatedConfigSource": {};
-  readonly "SelfConfigSource": {};
+  readonly "AggregatedConfigSource": Record<never, never>;
+  readonly "SelfConfigSource": Record<never, never>;
   readonly "Address": {
     /** Which of the fields is set. */
     readonly address?: "socket_address" | "pipe" | "envoy_internal_address";
@@ -237,7 +237,7 @@ export interface Messages {
     readonly pattern: Messages["RegexMatcher"] | null;
     readonly substitution: string;
   };
-  readonly "MetadataMatcher": {};
+  readonly "MetadataMatcher": Record<never, never>;
   readonly "Cluster": {
     /** Which of the fields is set. */
     readonly cluster_discovery_type?: "type" | "cluster_type";
@@ -261,7 +261,6 @@ export interface Messages {
     readonly dns_lookup_family: number;
     readonly outlier_detection: Messages["OutlierDetection"] | null;
     readonly transport_socket: Messages["TransportSocket"] | null;
-    readonly metadata: Messages["Metadata"] | null;
     readonly protocol_selection: number;
     readonly common_lb_config: Messages["Cluster.CommonLbConfig"] | null;
     readonly common_http_protocol_options: Messages["HttpProtocolOptions"] | null;
@@ -414,6 +413,7 @@ export interface Messages {
     readonly verify_subject_alt_name: readonly string[];
     readonly match_subject_alt_names: readonly Messages["StringMatcher"][];
     readonly match_typed_subject_alt_names: readonly Messages["SubjectAltNameMatcher"][];
+    readonly system_root_certs: Messages["SystemRootCerts"] | null;
   };
   readonly "SubjectAltNameMatcher": {
     readonly san_type: number;
@@ -436,6 +436,7 @@ export interface Messages {
     /** Which of the fields is set. */
     readonly host_identifier?: "endpoint";
     readonly health_status: number;
+    readonly metadata: Messages["Metadata"] | null;
     readonly load_balancing_weight: Messages["UInt32Value"] | null;
     readonly endpoint: Messages["Endpoint"] | null;
   };
@@ -450,10 +451,13 @@ export interface Messages {
     readonly response_headers_to_remove: readonly string[];
     readonly request_headers_to_add: readonly Messages["HeaderValueOption"][];
     readonly request_headers_to_remove: readonly string[];
+    readonly vhds: Messages["Vhds"] | null;
     readonly most_specific_header_mutations_wins: boolean;
     readonly request_mirror_policies: readonly Messages["RouteAction.RequestMirrorPolicy"][];
     readonly ignore_port_in_host_matching: boolean;
+    readonly ignore_path_parameters_in_path_matching: boolean;
     readonly typed_per_filter_config: Readonly<Record<string, Messages["Any"]>>;
+    readonly vhost_header: string;
   };
   readonly "VirtualHost": {
     readonly name: string;
@@ -475,6 +479,7 @@ export interface Messages {
     /** Which of the fields is set. */
     readonly action?: "route" | "redirect" | "direct_response" | "filter_action" | "non_forwarding_action";
     readonly match: Messages["RouteMatch"] | null;
+    readonly metadata: Messages["Metadata"] | null;
     readonly decorator: Messages["Decorator"] | null;
     readonly per_filter_config: Readonly<Record<string, Messages["Struct"]>>;
     readonly request_headers_to_add: readonly Messages["HeaderValueOption"][];
@@ -518,7 +523,7 @@ export interface Messages {
     readonly path_separated_prefix: string | null;
     readonly path_match_policy: Messages["TypedExtensionConfig"] | null;
   };
-  readonly "RouteMatch.TlsContextMatchOptions": {};
+  readonly "RouteMatch.TlsContextMatchOptions": Record<never, never>;
   readonly "HeaderMatcher": {
     /** Which of the fields is set. */
     readonly header_match_specifier?:
@@ -575,6 +580,7 @@ export interface Messages {
       | "host_rewrite_header"
       | "host_rewrite_path_regex"
       | "host_rewrite";
+    readonly metadata_match: Messages["Metadata"] | null;
     readonly prefix_rewrite: string;
     readonly timeout: Messages["Duration"] | null;
     readonly retry_policy: Messages["RetryPolicy"] | null;
@@ -592,6 +598,8 @@ export interface Messages {
     readonly request_mirror_policies: readonly Messages["RouteAction.RequestMirrorPolicy"][];
     readonly regex_rewrite: Messages["RegexMatchAndSubstitute"] | null;
     readonly max_stream_duration: Messages["RouteAction.MaxStreamDuration"] | null;
+    readonly path_rewrite_policy: Messages["TypedExtensionConfig"] | null;
+    readonly path_rewrite: string;
     readonly cluster: string | null;
     readonly cluster_header: string | null;
     readonly weighted_clusters: Messages["WeightedCluster"] | null;
@@ -758,6 +766,7 @@ export interface Messages {
   readonly "HTTPFault": {
     readonly delay: Messages["FaultDelay"] | null;
     readonly abort: Messages["FaultAbort"] | null;
+    readonly upstream_cluster: string;
     readonly headers: readonly Messages["HeaderMatcher"][];
   };
   readonly "FaultAbort": {
@@ -873,6 +882,7 @@ export interface Messages {
   readonly "LeastRequestLbPolicyConfig": {
     readonly slow_start_config: Messages["Cluster.SlowStartConfig"] | null;
   };
+  readonly "RandomLbPolicyConfig": Record<never, never>;
   readonly "RingHashLbPolicyConfig": {
     readonly minimum_ring_size: Messages["UInt64Value"] | null;
     readonly maximum_ring_size: Messages["UInt64Value"] | null;
@@ -883,19 +893,21 @@ export interface Messages {
   readonly "WrrLocalityLbPolicyConfig": {
     readonly endpoint_picking_policy: Messages["LoadBalancingPolicy"] | null;
   };
-  readonly "ClusterSpecifierPlugin": {};
-  readonly "ConnectMatcher": {};
-  readonly "DownstreamTlsContext": {};
-  readonly "ExtensionConfigSource": {};
-  readonly "FilterAction": {};
-  readonly "FilterStateMatcher": {};
-  readonly "GrpcRouteMatchOptions": {};
-  readonly "HeaderAbort": {};
-  readonly "HeaderDelay": {};
-  readonly "Matcher": {};
-  readonly "NonForwardingAction": {};
-  readonly "ScopedRoutes": {};
-  readonly "TunnelingConfig": {};
+  readonly "ClusterSpecifierPlugin": Record<never, never>;
+  readonly "ConnectMatcher": Record<never, never>;
+  readonly "DownstreamTlsContext": Record<never, never>;
+  readonly "ExtensionConfigSource": Record<never, never>;
+  readonly "FilterAction": Record<never, never>;
+  readonly "FilterStateMatcher": Record<never, never>;
+  readonly "GrpcRouteMatchOptions": Record<never, never>;
+  readonly "HeaderAbort": Record<never, never>;
+  readonly "HeaderDelay": Record<never, never>;
+  readonly "Matcher": Record<never, never>;
+  readonly "NonForwardingAction": Record<never, never>;
+  readonly "ScopedRoutes": Record<never, never>;
+  readonly "Vhds": Record<never, never>;
+  readonly "SystemRootCerts": Record<never, never>;
+  readonly "TunnelingConfig": Record<never, never>;
 }
 
 /** Names of enum values. */

@@ -51,6 +51,11 @@ function typesOf(namespace: protobuf.Namespace): string {
         );
       }
       if (!(object instanceof protobuf.Type)) continue;
+      if (object.fieldsArray.length === 0) {
+        lines.push(`readonly ${JSON.stringify(localName(object))}: Record<never, never>;`);
+        walk(object);
+        continue;
+      }
       lines.push(`readonly ${JSON.stringify(localName(object))}: {`);
       for (const oneof of object.oneofsArray) {
         const names = oneof.fieldsArray.map((field) => JSON.stringify(field.name));

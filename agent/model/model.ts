@@ -25,14 +25,24 @@ export type Duration = string;
 
 // ---------------------------------------------------------------- routes
 
-export interface RouteConfiguration {
+/** Header operations of one level. Envoy runs the most specific level first, so that the outermost has the last word. */
+export interface HeaderFields {
+  readonly requestHeadersToAdd?: readonly HeaderValueOption[];
+  readonly requestHeadersToRemove?: readonly string[];
+  readonly responseHeadersToAdd?: readonly HeaderValueOption[];
+  readonly responseHeadersToRemove?: readonly string[];
+}
+
+export interface RouteConfiguration extends HeaderFields {
   /** RDS name: `"8084"`, `"host:port"`, `"http_proxy"`. */
   readonly name: string;
   readonly virtualHosts: readonly VirtualHost[];
   readonly ignorePortInHostMatching?: boolean;
+  /** The outermost level of header operations runs first. */
+  readonly mostSpecificHeaderMutationsWins?: boolean;
 }
 
-export interface VirtualHost {
+export interface VirtualHost extends HeaderFields {
   /** `host:port` */
   readonly name: string;
   /** Lower-case: exact, `*.x`, `*-x`, `x.*`, `*`; with a port only in tables without ignorePortInHostMatching. */
@@ -41,17 +51,13 @@ export interface VirtualHost {
   readonly origin?: Origin;
 }
 
-export interface Route {
+export interface Route extends HeaderFields {
   readonly name?: string;
   readonly match: RouteMatch;
   /** Exactly one of route, redirect, directResponse. */
   readonly route?: RouteAction;
   readonly redirect?: RedirectAction;
   readonly directResponse?: DirectResponseAction;
-  readonly requestHeadersToAdd?: readonly HeaderValueOption[];
-  readonly requestHeadersToRemove?: readonly string[];
-  readonly responseHeadersToAdd?: readonly HeaderValueOption[];
-  readonly responseHeadersToRemove?: readonly string[];
   readonly typedPerFilterConfig?: {
     readonly "envoy.filters.http.fault"?: HTTPFault;
     readonly "envoy.filters.http.cors"?: CorsPolicy;
@@ -60,11 +66,13 @@ export interface Route {
   readonly origin?: Origin;
 }
 
-/** Exactly one of prefix, path, safeRegex. */
+/** Exactly one of prefix, path, safeRegex, pathSeparatedPrefix. */
 export interface RouteMatch {
   readonly prefix?: string;
   readonly path?: string;
   readonly safeRegex?: RegexMatcher;
+  /** The path itself, or followed by `/`; only from control planes. */
+  readonly pathSeparatedPrefix?: string;
   /** Default true; has no effect on safeRegex. */
   readonly caseSensitive?: boolean;
   readonly headers?: readonly HeaderMatcher[];
@@ -117,13 +125,9 @@ export interface RouteAction {
   readonly hashPolicy?: readonly HashPolicy[];
 }
 
-export interface ClusterWeight {
+export interface ClusterWeight extends HeaderFields {
   readonly name: string;
   readonly weight: number;
-  readonly requestHeadersToAdd?: readonly HeaderValueOption[];
-  readonly requestHeadersToRemove?: readonly string[];
-  readonly responseHeadersToAdd?: readonly HeaderValueOption[];
-  readonly responseHeadersToRemove?: readonly string[];
   readonly hostRewriteLiteral?: string;
 }
 
@@ -169,6 +173,7 @@ export interface RedirectAction {
   readonly hostRedirect?: string;
   readonly schemeRedirect?: "http" | "https";
   readonly portRedirect?: number;
+  readonly stripQuery?: boolean;
   readonly responseCode: 301 | 302 | 303 | 307 | 308;
 }
 
@@ -179,7 +184,11 @@ export interface DirectResponseAction {
 
 export interface HeaderValueOption {
   readonly header: { readonly key: string; readonly value: string };
-  readonly appendAction: "APPEND_IF_EXISTS_OR_ADD" | "OVERWRITE_IF_EXISTS_OR_ADD";
+  readonly appendAction:
+    | "APPEND_IF_EXISTS_OR_ADD"
+    | "ADD_IF_ABSENT"
+    | "OVERWRITE_IF_EXISTS_OR_ADD"
+    | "OVERWRITE_IF_EXISTS";
 }
 
 export interface HTTPFault {
@@ -274,6 +283,8 @@ export interface Cluster {
     readonly sni?: string;
     readonly insecureSkipVerify?: boolean;
   };
+  /** The same, only to endpoints with {@link LbEndpoint.tlsMode}; executed later. */
+  readonly tlsModeIstio?: NonNullable<Cluster["tls"]>;
   /** Labels that the subset selects by; absent for the whole service. */
   readonly subsetLabels?: Readonly<Record<string, string>>;
   readonly origin?: Origin;
@@ -295,6 +306,8 @@ export interface OutlierDetection {
 export interface ClusterLoadAssignment {
   readonly clusterName: string;
   readonly endpoints: readonly LocalityLbEndpoints[];
+  /** Only from control planes. */
+  readonly origin?: Origin;
 }
 
 export interface LocalityLbEndpoints {
@@ -315,6 +328,8 @@ export interface LbEndpoint {
   readonly loadBalancingWeight?: number;
   /** Default UNKNOWN, which counts as healthy. */
   readonly healthStatus?: "UNKNOWN" | "HEALTHY" | "UNHEALTHY" | "DRAINING" | "TIMEOUT" | "DEGRADED";
+  /** The workload takes Istio's mutual TLS (metadata `envoy.transport_socket_match`). */
+  readonly tlsMode?: "istio";
   /** Known in file mode; xDS does not carry them. */
   readonly labels?: Readonly<Record<string, string>>;
 }

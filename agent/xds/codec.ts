@@ -17,7 +17,7 @@
  */
 import { loadSchema, type Messages, type Partly, type Schema } from "../../protos/schema.ts";
 import { decodeCluster } from "./decode_cluster.ts";
-import { decodeLoadAssignment } from "./decode_endpoint.ts";
+import { createAssignmentDecoder } from "./decode_endpoint.ts";
 import { decodeListener } from "./decode_listener.ts";
 import { decodeRouteConfiguration } from "./decode_route.ts";
 import {
@@ -35,11 +35,12 @@ const INVALID_ARGUMENT = 3;
 /** Loads the schema. */
 export async function createCodec(): Promise<XdsCodec> {
   const schema = await loadSchema();
+  const assignments = createAssignmentDecoder(schema);
   return {
     encodeRequest: (generation, request, node) => encodeRequest(schema, generation, request, node),
     decodeResponse: (message, delta) => delta ? decodeDelta(schema, message) : decodeSotw(schema, message),
-    decodeCluster: (raw, origin) => decodeCluster(schema, raw, origin),
-    decodeLoadAssignment: (raw, origin) => decodeLoadAssignment(schema, raw, origin),
+    decodeCluster: (raw, origin) => decodeCluster(schema, assignments, raw, origin),
+    decodeLoadAssignment: (raw, origin) => assignments.resource(raw, origin),
     decodeListener: (raw, origin) => decodeListener(schema, raw, origin),
     decodeRouteConfiguration: (raw, origin, previous) =>
       decodeRouteConfiguration(schema, raw, origin, previous),
