@@ -63,3 +63,8 @@ export function detour(from: readonly string[], to: readonly string[]): readonly
 export function lingerMs(generation: Generation): number {
   return generation === "v2" ? 10_000 : 1_000;
 }
+
+/** How long the first endpoints of a cluster are waited for when the cluster does not say. 0.8 needs 7 s for 500 services. */
+export function initialFetchTimeoutMs(generation: Generation): number {
+  return generation === "v2" ? 60_000 : 15_000;
+}

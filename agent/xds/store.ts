@@ -14,9 +14,18 @@
  * ```
  */
 import type { Diagnostic } from "../core/diagnostics.ts";
-import type { Program } from "../model/model.ts";
+import type {
+  Cluster,
+  ClusterLoadAssignment,
+  Listener,
+  Program,
+  RouteConfiguration,
+} from "../model/model.ts";
+import { HeldRoutes } from "./held_routes.ts";
+import { type HostChoice, hostChoice } from "./host_choice.ts";
 import type { NamedType } from "./session.ts";
 import type { Decoded, Generation, ResourceType } from "./types.ts";
+import { WarmClusters } from "./warm_clusters.ts";
 
 export interface XdsStoreOptions {
   readonly generation: Generation;
@@ -57,4 +66,179 @@ export interface XdsStore {
   held<T extends ResourceType>(type: T, name: string): Decoded[T] | undefined;
   /** Names of the resources held. */
   names(type: ResourceType): readonly string[];
+}
+
+export function createXdsStore(options: XdsStoreOptions): XdsStore {
+  return new Store(options);
+}
+
+/** Names that `waitingFor` gives of one kind; the others are counted. */
+const MOST_NAMED = 5;
+
+class Store implements XdsStore {
+  readonly #choice: HostChoice | undefined;
+  readonly #clusters: WarmClusters;
+  readonly #routes: HeldRoutes;
+  #assignmentsSpoken = false;
+  /** Clusters that the tables lead to: `discovery.hosts` keeps them, whatever their host. */
+  #named: ReadonlySet<string> = new Set();
+  #synced = false;
+  #program: Program | undefined;
+  /** When removed clusters that still stay must be looked at again. */
+  #sweepMs = Infinity;
+
+  constructor({ generation, hosts, namespace }: XdsStoreOptions) {
+    this.#choice = hostChoice(hosts, namespace);
+    this.#clusters = new WarmClusters(generation);
+    this.#routes = new HeldRoutes(generation, this.#choice);
+  }
+
+  apply<T extends ResourceType>(type: T, update: Update<T>, nowMs: number): readonly Diagnostic[] {
+    const { resources, removed, complete, refused = [] } = update;
+    const bad = new Set(refused);
+    const absentGo = complete ? (name: string) => !resources.has(name) && !bad.has(name) : undefined;
+    let problems: readonly Diagnostic[] = [];
+    if (type === "CDS") {
+      this.#clusters.take(resources as ReadonlyMap<string, Cluster>, removed, absentGo);
+      this.#settleClusters(nowMs);
+      this.#promote(nowMs);
+    } else if (type === "EDS") {
+      this.#assignmentsSpoken = true;
+      const assignments = resources as ReadonlyMap<string, ClusterLoadAssignment>;
+      if (this.#clusters.takeAssignments(assignments, refused)) this.#promote(nowMs);
+    } else {
+      if (type === "LDS") {
+        const listeners = resources as ReadonlyMap<string, Listener>;
+        problems = this.#routes.takeListeners(listeners, removed, absentGo, nowMs);
+      } else {
+        this.#routes.takeTables(resources as ReadonlyMap<string, RouteConfiguration>, refused);
+      }
+      this.#routes.propose();
+      if (this.#nameClusters()) this.#settleClusters(nowMs);
+      this.#promote(nowMs);
+    }
+    this.#tick(nowMs);
+    return problems;
+  }
+
+  wanted(type: NamedType): readonly string[] {
+    return type === "EDS" ? this.#clusters.wanted : this.#routes.wanted;
+  }
+
+  program(nowMs: number): Program {
+    this.#tick(nowMs);
+    const { clusters, loadAssignments } = this.#clusters;
+    const { tables: routeConfigurations, listeners } = this.#routes;
+    const before = this.#program;
+    if (
+      before !== undefined && before.clusters === clusters && before.loadAssignments === loadAssignments &&
+      before.routeConfigurations === routeConfigurations && before.listeners === listeners
+    ) return before;
+    return this.#program = { routeConfigurations, clusters, loadAssignments, listeners };
+  }
+
+  synced(): boolean {
+    return this.#synced;
+  }
+
+  waitingFor(): readonly string[] {
+    const { spoken, wanted, cold } = this.#clusters;
+    const routes = this.#routes;
+    return [
+      ...(spoken ? [] : ["CDS"]),
+      ...(this.#assignmentsSpoken || wanted.length === 0 ? [] : ["EDS"]),
+      ...(routes.spoken ? [] : ["LDS"]),
+      ...(routes.tablesSpoken || routes.wanted.length === 0 ? [] : ["RDS"]),
+      ...some(cold.keys(), cold.size, "endpoints of "),
+      ...some(routes.missing.keys(), routes.missing.size, "route table "),
+      ...some(routes.held, routes.held.length, "clusters of route table "),
+    ];
+  }
+
+  deadline(): number | undefined {
+    let at = this.#sweepMs;
+    for (const deadlineMs of this.#clusters.cold.values()) at = Math.min(at, deadlineMs);
+    if (this.#routes.tablesSpoken) {
+      for (const deadlineMs of this.#routes.missing.values()) at = Math.min(at, deadlineMs);
+    }
+    return at === Infinity ? undefined : at;
+  }
+
+  held<T extends ResourceType>(type: T, name: string): Decoded[T] | undefined {
+    return this.#book(type).get(type === "RDS" ? this.#routes.nameOf(name) : name) as Decoded[T] | undefined;
+  }
+
+  names(type: ResourceType): readonly string[] {
+    return [...this.#book(type).keys()];
+  }
+
+  #book(type: ResourceType): ReadonlyMap<string, Decoded[ResourceType]> {
+    if (type === "CDS") return this.#clusters.said;
+    if (type === "EDS") return this.#clusters.assignments;
+    return type === "LDS" ? this.#routes.saidListeners : this.#routes.saidTables;
+  }
+
+  #settleClusters(nowMs: number): void {
+    const choice = this.#choice;
+    const keeps = choice === undefined
+      ? undefined
+      : (cluster: Cluster) => choice.keepsCluster(cluster) || this.#named.has(cluster.name);
+    this.#clusters.settle(keeps, this.#routes.revision, nowMs);
+    this.#routes.restart();
+  }
+
+  /** Notes what tables and listeners lead to, where `discovery.hosts` counts; true when that changed. */
+  #nameClusters(): boolean {
+    if (this.#choice === undefined) return false;
+    const now = this.#routes.clustersNamed();
+    const before = this.#named;
+    this.#named = now;
+    return now.size !== before.size || [...now].some((name) => !before.has(name));
+  }
+
+  #promote(nowMs: number): void {
+    this.#routes.promote(this.#clusters);
+    // Tables that were replaced name nothing any more.
+    if (this.#nameClusters()) this.#settleClusters(nowMs);
+    this.#sweep(nowMs);
+  }
+
+  /** What time alone does. */
+  #tick(nowMs: number): void {
+    const warmed = this.#clusters.expire(nowMs);
+    const expired = this.#routes.expire(nowMs);
+    if (warmed || expired) this.#promote(nowMs);
+    else if (this.#sweepMs <= nowMs) this.#sweep(nowMs);
+    this.#synced ||= this.waitingFor().length === 0;
+  }
+
+  /**
+   * Lets removed clusters go: at once when nothing in force leads there; else when what leads there was said again (then 503
+   * NC is right), or nothing was said for a while. A table that stays because its successor is held keeps its clusters.
+   */
+  #sweep(nowMs: number): void {
+    this.#sweepMs = Infinity;
+    const { removals } = this.#clusters;
+    if (removals.size === 0) return;
+    const stay = new Set<string>();
+    for (const { revision, superseded, clusters } of this.#routes.inForce()) {
+      for (const name of clusters) {
+        const removal = removals.get(name);
+        if (removal === undefined) continue;
+        const awaited = revision <= removal.revision && nowMs < removal.untilMs;
+        if (superseded || awaited) stay.add(name);
+        if (awaited && !superseded) this.#sweepMs = Math.min(this.#sweepMs, removal.untilMs);
+      }
+    }
+    this.#clusters.sweep(stay);
+  }
+}
+
+function some(names: Iterable<string>, count: number, what: string): string[] {
+  const list: string[] = [];
+  for (const name of names) {
+    if (list.length === MOST_NAMED) return [...list, `${count - MOST_NAMED} more`];
+    list.push(what + name);
+  }
+  return list;
 }
