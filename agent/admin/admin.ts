@@ -54,6 +54,8 @@ export interface AdminInput {
 export type Admin = (request: Request) => Promise<Response>;
 
 const MAX_BODY_CHARS = 64 * 1024;
+/** Of a program, made in one go: well below a millisecond. */
+const CHUNK_CHARS = 64 * 1024;
 
 export function createAdmin(input: AdminInput): Admin {
   const { config, world, state } = input;
@@ -128,12 +130,12 @@ export function createAdmin(input: AdminInput): Admin {
     const { program } = world.current;
     const format = url.searchParams.get("format") ?? "text";
     if (format === "text") {
-      const { programText } = await import("../route/program_text.ts");
-      return text(programText(program) + "\n");
+      const { programLines } = await import("../route/program_text.ts");
+      return streamed(programLines(program), "\n", "text/plain; charset=utf-8");
     }
     if (format === "json") {
-      const { programJson } = await import("../route/program_text.ts");
-      return json(programJson(program));
+      const { programJsonPieces } = await import("../route/program_text.ts");
+      return streamed(programJsonPieces(program), "", "application/json");
     }
     if (format === "envoy") {
       const { envoyBootstrap } = await import("./envoy_bootstrap.ts");
@@ -288,6 +290,27 @@ function text(body: string, status = 200, headers: Record<string, string> = {}):
     status,
     headers: { ...HEADERS, "content-type": "text/plain; charset=utf-8", ...headers },
   });
+}
+
+/** Made as it is read, so that a large program holds nothing up and is never whole in memory. */
+function streamed(pieces: Iterator<string>, after: string, contentType: string): Response {
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      let chunk = "";
+      while (chunk.length < CHUNK_CHARS) {
+        const next = pieces.next();
+        if (next.done === true) {
+          controller.enqueue(encoder.encode(after === "" ? chunk + "\n" : chunk));
+          controller.close();
+          return;
+        }
+        chunk += next.value + after;
+      }
+      controller.enqueue(encoder.encode(chunk));
+    },
+  }, { highWaterMark: 0 });
+  return new Response(body, { headers: { ...HEADERS, "content-type": contentType } });
 }
 
 function json(value: unknown, status = 200): Response {

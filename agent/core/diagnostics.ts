@@ -27,6 +27,8 @@ export interface Origin {
   readonly field?: string;
   /** xDS version_info of the resource. */
   readonly version?: string;
+  /** The rule that the control plane says it made this from: `VirtualService default/reviews`. */
+  readonly from?: string;
 }
 
 /** One finding in an input: what, where, how bad, and what to do. */
@@ -68,8 +70,9 @@ export function formatOrigin(o: Origin): string {
   }
   let s = o.kind ?? "";
   if (o.resource !== undefined) s += (s === "" ? "" : " ") + o.resource;
-  if (o.version !== undefined) s += ` version ${o.version}`;
+  if (o.version !== undefined && o.version !== "") s += ` version ${o.version}`;
   if (o.field !== undefined) s += (s === "" ? "" : " ") + o.field;
+  if (o.from !== undefined) s += ` (${o.from})`;
   return s === "" ? "(unknown place)" : s;
 }
 

@@ -12,8 +12,14 @@
  * console.log(formatExplanation(explain(program, tables, view)));
  * ```
  */
-import { formatOrigin } from "../core/diagnostics.ts";
-import { clusterName, parseClusterName, type Program } from "../model/model.ts";
+import { formatOrigin, type Origin } from "../core/diagnostics.ts";
+import {
+  type Cluster,
+  type ClusterLoadAssignment,
+  clusterName,
+  parseClusterName,
+  type Program,
+} from "../model/model.ts";
 import { fromByteString } from "./byte_string.ts";
 import { parseDomain } from "./domain_index.ts";
 import { actionNotes } from "./explain_action.ts";
@@ -23,7 +29,7 @@ export interface ExplainedRoute {
   /** Position in the virtual host, from 1. */
   readonly number: number;
   readonly name: string;
-  /** `file:line:column`, empty when unknown. */
+  /** `file:line:column`, or the xDS resource, version and field; empty when unknown. */
   readonly where: string;
   readonly result: "chosen" | "failed" | "notReached";
   /** The first condition that failed, in plain words. */
@@ -35,6 +41,10 @@ export interface ExplainedDestination {
   readonly weight: number;
   /** Share in percent. */
   readonly share: number;
+  /** Rule or xDS resource and version that made the cluster; absent when unknown. */
+  readonly where?: string;
+  /** The same of its endpoints, when they come apart from it. */
+  readonly endpointsWhere?: string;
   /** `address:port`, with labels when known; at most {@link MAX_ENDPOINTS}. */
   readonly endpoints: readonly string[];
   readonly endpointCount: number;
@@ -161,12 +171,18 @@ function explainRoutes(
 
 function destinationsOf(program: Program, route: CompiledRoute): ExplainedDestination[] {
   return route.destinations.map((d) => {
-    const endpoints = endpointsOf(program, d.cluster);
-    const note = noteOf(program, d.cluster, endpoints.length);
+    const cluster = program.clusters.get(d.cluster);
+    const assignment = assignmentOf(program, cluster);
+    const endpoints = endpointsOf(assignment);
+    const note = cluster === undefined
+      ? missingNote(program, d.cluster, isRemote(route.origin))
+      : emptyNote(cluster, assignment, endpoints.length);
     return {
       cluster: d.cluster,
       weight: d.weight,
       share: Math.round((d.weight / (route.totalWeight || 1)) * 10_000) / 100,
+      ...(cluster?.origin === undefined ? {} : { where: formatOrigin(cluster.origin) }),
+      ...(assignment?.origin === undefined ? {} : { endpointsWhere: formatOrigin(assignment.origin) }),
       endpoints: endpoints.slice(0, MAX_ENDPOINTS),
       endpointCount: endpoints.length,
       ...(note === undefined ? {} : { note }),
@@ -174,10 +190,17 @@ function destinationsOf(program: Program, route: CompiledRoute): ExplainedDestin
   });
 }
 
-function endpointsOf(program: Program, name: string): string[] {
-  const cluster = program.clusters.get(name);
-  if (cluster === undefined) return [];
-  const assignment = cluster.loadAssignment ?? program.loadAssignments.get(cluster.edsServiceName ?? name);
+/** From a control plane, not from a file. */
+function isRemote(origin: Origin | undefined): boolean {
+  return origin !== undefined && origin.file === undefined && origin.version !== undefined;
+}
+
+function assignmentOf(program: Program, cluster: Cluster | undefined): ClusterLoadAssignment | undefined {
+  if (cluster === undefined) return undefined;
+  return cluster.loadAssignment ?? program.loadAssignments.get(cluster.edsServiceName ?? cluster.name);
+}
+
+function endpointsOf(assignment: ClusterLoadAssignment | undefined): string[] {
   return (assignment?.endpoints ?? []).flatMap((locality) =>
     locality.lbEndpoints.map((e) => {
       const address = e.port === 0
@@ -189,30 +212,43 @@ function endpointsOf(program: Program, name: string): string[] {
   );
 }
 
-function noteOf(program: Program, name: string, endpointCount: number): string | undefined {
-  const cluster = program.clusters.get(name);
+/** Why a cluster that a route names is not there. */
+function missingNote(program: Program, name: string, remote: boolean): string {
   const parts = parseClusterName(name);
-  if (cluster === undefined) {
-    if (parts !== undefined && parts.subset !== "") {
-      if (program.clusters.has(clusterName(parts.port, "", parts.host))) {
-        return `no DestinationRule of ${parts.host} defines subset ${parts.subset}: 503 NC`;
-      }
-    }
-    if (parts !== undefined) {
-      const ports = [...program.clusters.keys()].map(parseClusterName)
-        .filter((c) => c?.host === parts.host && c.subset === "").map((c) => c?.port);
-      if (ports.length > 0) {
-        return `${parts.host} has no port ${parts.port} (it has ${ports.join(", ")}): 503 NC`;
-      }
-      return `no ServiceEntry declares host ${parts.host}: 503 NC`;
-    }
-    return `there is no cluster ${name}: 503 NC`;
+  if (parts === undefined) return `there is no cluster ${name}: 503 NC`;
+  const { host, port, subset } = parts;
+  if (subset !== "" && program.clusters.has(clusterName(port, "", host))) {
+    return remote
+      ? `the control plane gives no subset ${subset} of ${host} (its DestinationRule does not define it, or no longer), ` +
+        "and the route still names it: 503 NC"
+      : `no DestinationRule of ${host} defines subset ${subset}: 503 NC`;
   }
+  const ports = [...program.clusters.keys()].map(parseClusterName)
+    .filter((c) => c?.host === host && c.subset === "").map((c) => c?.port);
+  if (ports.length > 0) return `${host} has no port ${port} (it has ${ports.join(", ")}): 503 NC`;
+  return remote
+    ? `the control plane gives no cluster of ${host} (there is no such service, or discovery.hosts leaves it out): 503 NC`
+    : `no ServiceEntry declares host ${host}: 503 NC`;
+}
+
+/** Why a cluster has nowhere to send a request; undefined when it has. */
+function emptyNote(
+  cluster: Cluster,
+  assignment: ClusterLoadAssignment | undefined,
+  endpointCount: number,
+): string | undefined {
   if (endpointCount > 0 || cluster.type === "ORIGINAL_DST") return undefined;
+  if (isRemote(cluster.origin)) {
+    return assignment === undefined
+      ? "the control plane has not sent its endpoints yet: 503 UH"
+      : "the control plane knows no endpoint of it: 503 UH";
+  }
   const labels = Object.entries(cluster.subsetLabels ?? {}).map(([k, v]) => `${k}=${v}`).join(",");
   return labels === ""
     ? "it has no endpoints: 503 UH"
-    : `no endpoint carries the labels of subset ${parts?.subset ?? ""} (${labels}): 503 UH`;
+    : `no endpoint carries the labels of subset ${
+      parseClusterName(cluster.name)?.subset ?? ""
+    } (${labels}): 503 UH`;
 }
 
 function summaryOf(
@@ -268,9 +304,12 @@ export function formatExplanation(e: Explanation): string {
           e.destinations.length > 1 ? `  weight ${d.weight}` : ""
         }`,
       );
-      if (d.note !== undefined) lines.push(`            ! ${d.note}`);
-      for (const endpoint of d.endpoints) lines.push(`            ${endpoint}`);
-      if (d.endpointCount > d.endpoints.length) lines.push(`            … ${d.endpointCount} in all`);
+      const below = (line: string) => lines.push(`            ${line}`);
+      if (d.where !== undefined) below(d.where);
+      if (d.note !== undefined) below(`! ${d.note}`);
+      if (d.endpointsWhere !== undefined) below(d.endpointsWhere);
+      for (const endpoint of d.endpoints) below(endpoint);
+      if (d.endpointCount > d.endpoints.length) below(`… ${d.endpointCount} in all`);
     }
   }
   if (e.actions.length > 0) {

@@ -10,10 +10,13 @@
  * //     1. prefix /  =>  25 % outbound|8084|v1|istioserver …
  * ```
  */
-import { formatOrigin } from "../core/diagnostics.ts";
+import { formatOrigin, type Origin } from "../core/diagnostics.ts";
 import type {
   Cluster,
   ClusterLoadAssignment,
+  FilterChain,
+  FilterChainMatch,
+  Listener,
   Program,
   Route,
   RouteMatch,
@@ -23,31 +26,113 @@ import type {
 /** The model with its maps as lists, in the names of Envoy's API. */
 export function programJson(program: Program): {
   routeConfigurations: unknown[];
+  listeners: unknown[];
   clusters: unknown[];
   loadAssignments: unknown[];
 } {
   return {
     routeConfigurations: [...program.routeConfigurations.values()],
+    listeners: [...program.listeners?.values() ?? []],
     clusters: [...program.clusters.values()],
     loadAssignments: [...program.loadAssignments.values()],
   };
 }
 
-export function programText(program: Program): string {
-  const lines: string[] = [];
-  for (const [name, table] of program.routeConfigurations) {
-    lines.push(`Table ${name}`);
-    for (const vh of table.virtualHosts) {
-      lines.push(`  ${vh.name}  ${vh.domains.join(", ")}`);
-      vh.routes.forEach((route, i) => lines.push(`    ${i + 1}. ${routeText(route)}`));
+/** {@link programJson} as text, piece by piece: a program of 10,000 clusters is tens of megabytes. */
+export function* programJsonPieces(program: Program): Generator<string> {
+  let separator = "{";
+  for (const [name, list] of Object.entries(programJson(program))) {
+    yield `${separator}\n  "${name}": [`;
+    separator = ",";
+    let first = true;
+    for (const item of list) {
+      yield `${first ? "" : ","}\n    ${JSON.stringify(item, null, 2).replaceAll("\n", "\n    ")}`;
+      first = false;
     }
-    lines.push("");
+    yield first ? "]" : "\n  ]";
   }
-  lines.push("Clusters");
+  yield "\n}";
+}
+
+export function programText(program: Program): string {
+  return [...programLines(program)].join("\n");
+}
+
+/** The lines of {@link programText}, without newlines. */
+export function* programLines(program: Program): Generator<string> {
+  for (const [name, table] of program.routeConfigurations) {
+    yield `Table ${name}${versionText(table.virtualHosts[0]?.origin)}`;
+    for (const vh of table.virtualHosts) {
+      yield `  ${vh.name}  ${vh.domains.join(", ")}`;
+      for (const [i, route] of vh.routes.entries()) yield `    ${i + 1}. ${routeText(route)}`;
+    }
+    yield "";
+  }
+  if (program.listeners !== undefined && program.listeners.size > 0) {
+    yield "Listeners";
+    for (const listener of program.listeners.values()) yield* listenerLines(listener);
+    yield "";
+  }
+  yield "Clusters";
   for (const [name, cluster] of program.clusters) {
-    lines.push(`  ${name}  ${clusterText(cluster, program.loadAssignments)}`);
+    yield `  ${name}  ${clusterText(cluster, program.loadAssignments)}`;
   }
-  return lines.join("\n");
+}
+
+/** Of what a control plane sent; files say more at each route. */
+function versionText(origin: Origin | undefined): string {
+  return origin === undefined || origin.file !== undefined || !origin.version
+    ? ""
+    : `  version ${origin.version}`;
+}
+
+function* listenerLines(listener: Listener): Generator<string> {
+  const { name, address, port, filterChains, defaultFilterChain, trafficDirection, origin } = listener;
+  const direction = trafficDirection === undefined ? "" : `  ${trafficDirection.toLowerCase()}`;
+  yield `  ${name}  ${addressText(address, port)}${direction}${versionText(origin)}`;
+  for (const [i, chain] of filterChains.entries()) {
+    yield `    ${i + 1}. ${chainMatchText(chain.match)}  =>  ${chainText(chain)}`;
+  }
+  if (defaultFilterChain !== undefined) yield `    otherwise  =>  ${chainText(defaultFilterChain)}`;
+}
+
+function chainMatchText(match: FilterChainMatch = {}): string {
+  const list = (name: string, values: readonly string[] | undefined) =>
+    values === undefined || values.length === 0 ? [] : [`${name} ${values.join(" ")}`];
+  const parts = [
+    ...match.destinationPort === undefined ? [] : [`port ${match.destinationPort}`],
+    ...list("to", match.prefixRanges),
+    ...list("from", match.sourcePrefixRanges),
+    ...list("server name", match.serverNames),
+    ...match.transportProtocol === undefined ? [] : [match.transportProtocol],
+    ...list("protocol", match.applicationProtocols),
+  ];
+  return parts.length === 0 ? "any connection" : parts.join(", ");
+}
+
+function chainText({ http, tcp }: FilterChain): string {
+  if (http !== undefined) {
+    if (http.routeConfigName !== undefined) return `HTTP by table ${http.routeConfigName}`;
+    return `HTTP by a table of its own (${http.routeConfig?.name || "without a name"})`;
+  }
+  if (tcp !== undefined) {
+    return `TCP to ${sharesText(tcp.weightedClusters ?? [{ name: tcp.cluster ?? "", weight: 1 }])}`;
+  }
+  return "no filter that the agent knows";
+}
+
+/** `a`, or `25 % a, 75 % b`. */
+function sharesText(clusters: readonly { readonly name: string; readonly weight: number }[]): string {
+  const [only, second] = clusters;
+  if (only !== undefined && second === undefined) return only.name;
+  const total = clusters.reduce((sum, c) => sum + c.weight, 0);
+  return clusters.map((c) => `${Math.round((c.weight / (total || 1)) * 10_000) / 100} % ${c.name}`).join(
+    ", ",
+  );
+}
+
+function addressText(address: string, port: number): string {
+  return port === 0 ? address : `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
 function routeText(route: Route): string {
@@ -100,13 +185,7 @@ function actionText(route: Route): string {
   if (action === undefined) return "nothing";
   const parts: string[] = [];
   const weighted = action.weightedClusters?.clusters;
-  if (weighted === undefined) parts.push(action.cluster ?? "");
-  else {
-    const total = weighted.reduce((sum, c) => sum + c.weight, 0);
-    parts.push(
-      weighted.map((c) => `${Math.round((c.weight / (total || 1)) * 10_000) / 100} % ${c.name}`).join(", "),
-    );
-  }
+  parts.push(weighted === undefined ? action.cluster ?? "" : sharesText(weighted));
   if (action.prefixRewrite !== undefined) parts.push(`rewrite ${action.prefixRewrite}`);
   if (action.regexRewrite !== undefined) {
     parts.push(`rewrite ${action.regexRewrite.pattern.regex} to ${action.regexRewrite.substitution}`);
@@ -120,14 +199,26 @@ function actionText(route: Route): string {
 }
 
 function clusterText(cluster: Cluster, assignments: ReadonlyMap<string, ClusterLoadAssignment>): string {
-  const assignment = cluster.loadAssignment ?? assignments.get(cluster.edsServiceName ?? cluster.name);
-  const endpoints = (assignment?.endpoints ?? []).flatMap((l) => l.lbEndpoints);
-  const shown = endpoints.slice(0, 5).map((e) =>
-    e.port === 0 ? e.address : `${e.address.includes(":") ? `[${e.address}]` : e.address}:${e.port}`
-  );
-  const more = endpoints.length > 5 ? ` … ${endpoints.length} in all` : "";
+  const eds = cluster.edsServiceName ?? cluster.name;
+  const assignment = cluster.loadAssignment ?? assignments.get(eds);
+  const shown: string[] = [];
+  let count = 0;
+  for (const { lbEndpoints } of assignment?.endpoints ?? []) {
+    for (const e of lbEndpoints.slice(0, Math.max(0, MAX_ENDPOINTS - count))) {
+      shown.push(addressText(e.address, e.port));
+    }
+    count += lbEndpoints.length;
+  }
+  const more = count > MAX_ENDPOINTS ? ` … ${count} in all` : "";
   const labels = Object.entries(cluster.subsetLabels ?? {}).map(([k, v]) => `${k}=${v}`).join(",");
-  return `${cluster.type} ${cluster.lbPolicy}${labels === "" ? "" : ` {${labels}}`}  ${
-    shown.join(" ") || "no endpoints"
-  }${more}`;
+  const named = eds === cluster.name ? "" : ` (EDS ${eds})`;
+  const none = cluster.type === "EDS" && assignment === undefined
+    ? "endpoints not known yet"
+    : "no endpoints";
+  return `${cluster.type}${named} ${cluster.lbPolicy}${labels === "" ? "" : ` {${labels}}`}  ${
+    shown.join(" ") || none
+  }${more}${versionText(cluster.origin)}`;
 }
+
+/** Endpoints of a cluster that are shown. */
+const MAX_ENDPOINTS = 5;
