@@ -244,7 +244,8 @@ function tellPublication(log: Log, now: World, before: World): void {
   let untold = 0;
   for (const d of now.diagnostics) {
     const line = formatDiagnostic(d);
-    if (d.severity === "info" || known.has(line)) continue;
+    // What a control plane sent amiss was told when it came.
+    if (d.severity === "info" || d.code.startsWith("D2") || known.has(line)) continue;
     if (told === MAX_TOLD) untold++;
     else {
       told++;

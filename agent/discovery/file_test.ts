@@ -284,7 +284,7 @@ Deno.test("plugins: sorted; those that are to come are refused with what they co
   const types = PLUGINS.map((p) => p.type);
   assert.deepEqual(types, [...types].sort());
   assert.equal(pluginOf("file"), filePlugin);
-  for (const type of ["pilot", "pilotv2", "pilotv3"] as const) {
+  for (const type of ["pilot"] as const) {
     assert.throws(
       () => pluginOf(type),
       (e) => e instanceof MeshError && e.code === "D106" && /comes with/.test(e.message),

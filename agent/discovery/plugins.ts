@@ -13,14 +13,16 @@
 import { MeshError } from "../core/errors.ts";
 import type { SourceType } from "../settings/types.ts";
 import { filePlugin } from "./file.ts";
+import { pilotv2Plugin } from "./pilotv2.ts";
+import { pilotv3Plugin } from "./pilotv3.ts";
 import type { DiscoveryPlugin } from "./types.ts";
 
 /** Sorted by type. */
 export const PLUGINS: readonly DiscoveryPlugin[] = [
   filePlugin,
   comesLater("pilot", "Istio Pilot 0.8, REST v1", "the v1 discovery client"),
-  comesLater("pilotv2", "Istio 1.0 to 1.5, xDS v2", "the xDS clients"),
-  comesLater("pilotv3", "istiod, xDS v3", "the xDS clients"),
+  pilotv2Plugin,
+  pilotv3Plugin,
 ];
 
 /** The plugin of this type. Throws MeshError D106 when it cannot be used yet. */

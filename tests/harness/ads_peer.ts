@@ -51,6 +51,7 @@ export class AdsCall {
   readonly requests: Request[] = [];
   /** The agent closed it. */
   closed = false;
+  #accepted = false;
   #queue: Uint8Array[] = [];
   #ended = false;
   #error: MeshError | undefined;
@@ -75,11 +76,18 @@ export class AdsCall {
     return this.target.path.endsWith("DeltaAggregatedResources");
   }
 
+  /** Accepted and not closed by the agent. */
+  get open(): boolean {
+    return this.#accepted && !this.closed;
+  }
+
+  /** Messages that the agent has not asked for yet. */
   get waitingMessages(): number {
     return this.#queue.length;
   }
 
   accept(): this {
+    this.#accepted = true;
     this.target.onStep("stream");
     this.#resolve({
       send: (message) => void (this.closed || this.requests.push(read(message) as Request)),

@@ -1,0 +1,362 @@
+/**
+ * The intake of an xDS source: what becomes of a response. It is decoded in slices, taken into the store and, when the
+ * program changed by it, published.
+ *
+ * In: `apply` events of a session. Out: the verdict (ACK or NACK with its text), publications, standing findings. A resource
+ * whose bytes are those of last time is not decoded again, and a response that changes nothing publishes nothing. A resource
+ * that cannot be used keeps its last good value while its neighbours are taken in; bytes that cannot be decoded and names
+ * that come twice keep the whole response out (istio-semantics 5.4.4, 5.4.7).
+ *
+ * @example
+ * ```ts ignore
+ * const intake = createIntake({ generation: "v3", input, codec, store });
+ * const verdict = await intake.take(event, () => false);
+ * ```
+ */
+import { type Diagnostic, diagnostic, formatOrigin, type Origin } from "../core/diagnostics.ts";
+import { MeshError } from "../core/errors.ts";
+import type { Log } from "../core/ports.ts";
+import type { Program, VirtualHost } from "../model/model.ts";
+import type { SessionEvent, Verdict } from "../xds/session.ts";
+import type { XdsStore } from "../xds/store.ts";
+import {
+  type Decoded,
+  type DecodeResult,
+  type RawResource,
+  RESOURCE_TYPES,
+  type ResourceType,
+  type XdsCodec,
+} from "../xds/types.ts";
+import { digestOf } from "./digest.ts";
+import { createSlices } from "./sliced.ts";
+import type { DiscoveryInput } from "./types.ts";
+
+export type Response = Extract<SessionEvent, { readonly kind: "apply" }>;
+
+/** A publication waits this long for a next response that is already there, ms: a push is several responses. */
+export const GATHER_MS = 20;
+/** Findings about good resources that are kept, by type. */
+const MAX_NOTES = 200;
+/** Bad resources that a NACK names; the others are counted. */
+const MAX_NAMED = 3;
+const MAX_NACK_CHARACTERS = 2_000;
+
+export interface IntakeOptions {
+  readonly input: Pick<DiscoveryInput, "config" | "clock" | "publish" | "yieldTurn">;
+  readonly codec: XdsCodec;
+  readonly store: XdsStore;
+  readonly log: Log;
+  /** Told after each publication. */
+  readonly published: () => void;
+}
+
+export interface IntakeCounters {
+  /** Resources decoded, and those known again by their bytes. */
+  decoded: number;
+  unchanged: number;
+  refused: number;
+  publications: number;
+  /** Route tables and virtual hosts that were new in a publication. */
+  tables: number;
+  hosts: number;
+  /** Turns given to waiting I/O while decoding. */
+  yields: number;
+}
+
+export interface Intake {
+  /** Never rejects. `waiting`: whether a next response is there already; it may then join the publication. */
+  take(response: Response, waiting: () => boolean): Promise<Verdict>;
+  /** Publishes what is taken in and not published yet. */
+  publish(): void;
+  readonly published: boolean;
+  /** Version by name, for initial_resource_versions. */
+  versions(type: ResourceType): Readonly<Record<string, string>>;
+  /** Standing findings: what was refused and is not mended, then remarks on what is in force. */
+  problems(): readonly Diagnostic[];
+  readonly counters: Readonly<IntakeCounters>;
+  close(): void;
+}
+
+interface Known {
+  readonly digest: number;
+  readonly version: string;
+}
+
+/** What stands about a type: the last response refused as a whole, refused resources, remarks. */
+interface Findings {
+  whole: Diagnostic | undefined;
+  readonly refused: Map<string, readonly Diagnostic[]>;
+  store: readonly Diagnostic[];
+  readonly notes: Map<string, readonly Diagnostic[]>;
+}
+
+const KINDS: Readonly<Record<ResourceType, string>> = {
+  CDS: "Cluster",
+  EDS: "ClusterLoadAssignment",
+  LDS: "Listener",
+  RDS: "RouteConfiguration",
+};
+
+export function createIntake({ input, codec, store, log, published: told }: IntakeOptions): Intake {
+  const { clock } = input;
+  const known = byType(() => new Map<string, Known>());
+  const findings = byType<Findings>(() => ({
+    whole: undefined,
+    refused: new Map(),
+    store: [],
+    notes: new Map(),
+  }));
+  const counters = {
+    decoded: 0,
+    unchanged: 0,
+    refused: 0,
+    publications: 0,
+    tables: 0,
+    hosts: 0,
+    yields: 0,
+  };
+  const slices = createSlices(clock, input.yieldTurn);
+  let published: Program | undefined;
+  let lastDecoded = 0;
+  /** Since when something taken in may be unpublished; undefined = nothing. */
+  let changedMs: number | undefined;
+  let cancelGather: (() => void) | undefined;
+  let cancelDeadline: (() => void) | undefined;
+  let closed = false;
+
+  const publish = (): void => {
+    cancelGather?.();
+    cancelGather = undefined;
+    changedMs = undefined;
+    if (closed) return;
+    const program = store.program(clock.now());
+    watchDeadline();
+    if (!store.synced() || program === published) return;
+    const changes = routeChanges(program, published);
+    counters.tables += changes.tables;
+    counters.hosts += changes.hosts;
+    try {
+      input.publish({
+        program,
+        diagnostics: problems(),
+        stats: {
+          clusters: program.clusters.size,
+          tables: program.routeConfigurations.size,
+          rebuiltTables: changes.tables,
+          recompiled: changes.hosts,
+          decoded: counters.decoded - lastDecoded,
+        },
+      });
+    } catch (error) {
+      // A bug in a compiler must not end the stream: the last world stays, and the next change tries again.
+      log.log("error", `Cannot put in force what the control plane sent: ${String(error)}`);
+      return;
+    }
+    published = program;
+    lastDecoded = counters.decoded;
+    counters.publications++;
+    told();
+  };
+
+  const watchDeadline = (): void => {
+    cancelDeadline?.();
+    const atMs = store.deadline();
+    cancelDeadline = atMs === undefined ? undefined : clock.after(Math.max(0, atMs - clock.now()), publish);
+  };
+
+  const publishSoon = (waiting: boolean): void => {
+    if (!waiting) return publish();
+    changedMs ??= clock.monotonic();
+    const leftMs = changedMs + GATHER_MS - clock.monotonic();
+    if (leftMs <= 0) return publish();
+    cancelGather ??= clock.after(leftMs, publish);
+  };
+
+  /** Lets others run; true when the source was closed meanwhile. */
+  const rest = async (): Promise<boolean> => {
+    counters.yields++;
+    await slices.rest();
+    return closed;
+  };
+
+  const decode = async <T extends ResourceType>(
+    type: T,
+    raw: RawResource,
+    origin: Origin,
+  ): Promise<DecodeResult<Decoded[T]> | undefined> => {
+    if (type !== "RDS") {
+      const result = type === "CDS"
+        ? codec.decodeCluster(raw, origin)
+        : type === "EDS"
+        ? codec.decodeLoadAssignment(raw, origin)
+        : codec.decodeListener(raw, origin);
+      return result as DecodeResult<Decoded[T]>;
+    }
+    const decoding = codec.decodeRouteConfiguration(raw, origin, store.held("RDS", raw.name));
+    while (decoding.step()) {
+      if (slices.spent() && await rest()) return undefined;
+    }
+    return decoding.result() as DecodeResult<Decoded[T]>;
+  };
+
+  const takeIn = async <T extends ResourceType>(
+    type: T,
+    response: Response,
+    waiting: () => boolean,
+  ): Promise<Verdict> => {
+    const about = findings[type];
+    const kind = KINDS[type];
+    const twice = repeatedName(response.resources);
+    if (twice !== undefined) {
+      throw new MeshError(
+        "D213",
+        `Cannot use the ${type} response of version "${response.version}": it has "${twice}" twice; want each name once`,
+      );
+    }
+    const digests = new Map<string, Known>();
+    const values = new Map<string, Decoded[T]>();
+    const refused = new Map<string, readonly Diagnostic[]>();
+    const notes = new Map<string, readonly Diagnostic[]>();
+    const decoded: string[] = [];
+    let unchanged = 0;
+    slices.begin();
+    for (const raw of response.resources) {
+      if (slices.spent() && await rest()) return { ok: true };
+      const { name } = raw;
+      const version = raw.version === "" ? response.version : raw.version;
+      const digest = digestOf(raw.bytes);
+      const held = known[type].get(name)?.digest === digest ? store.held(type, name) : undefined;
+      if (held !== undefined) {
+        unchanged++;
+        values.set(name, held);
+        digests.set(name, { digest, version: raw.version });
+        continue;
+      }
+      const result = await decode(type, raw, { kind, resource: name, version });
+      if (result === undefined) return { ok: true };
+      counters.decoded++;
+      if ("problems" in result) refused.set(name, result.problems);
+      else {
+        values.set(name, result.value);
+        digests.set(name, { digest, version: raw.version });
+        decoded.push(name);
+        if (result.notes.length > 0) notes.set(name, result.notes);
+      }
+    }
+    counters.unchanged += unchanged;
+    const fromStore = store.apply(type, {
+      resources: values,
+      removed: response.removed,
+      complete: response.complete,
+      refused: [...refused.keys()],
+    }, clock.now());
+    settle(type, response, digests, refused);
+    about.whole = undefined;
+    about.store = fromStore;
+    for (const name of values.keys()) about.refused.delete(name);
+    for (const name of decoded) about.notes.delete(name);
+    for (const [name, remarks] of notes) if (about.notes.size < MAX_NOTES) about.notes.set(name, remarks);
+    for (const [name, problems] of refused) about.refused.set(name, problems);
+    publishSoon(waiting());
+    const problems = [...[...refused.values()].flat(), ...fromStore];
+    if (problems.length === 0) return { ok: true };
+    counters.refused += Math.max(refused.size, 1);
+    return { ok: false, error: nackText(problems) };
+  };
+
+  /** Remembers digests and versions of what is in force, and forgets what is gone. */
+  const settle = (
+    type: ResourceType,
+    response: Response,
+    digests: ReadonlyMap<string, Known>,
+    refused: ReadonlyMap<string, unknown>,
+  ): void => {
+    const book = known[type];
+    for (const [name, entry] of digests) book.set(name, entry);
+    const forget = (name: string): void => {
+      book.delete(name);
+      findings[type].refused.delete(name);
+      findings[type].notes.delete(name);
+    };
+    for (const name of response.removed) forget(name);
+    if (!response.complete) return;
+    for (const name of [...book.keys(), ...findings[type].refused.keys()]) {
+      if (!digests.has(name) && !refused.has(name)) forget(name);
+    }
+  };
+
+  const problems = (): readonly Diagnostic[] => {
+    const all = RESOURCE_TYPES.map((type) => findings[type]);
+    return [
+      ...all.flatMap((f) => f.whole ?? []),
+      ...all.flatMap((f) => [...f.refused.values()].flat()),
+      ...all.flatMap((f) => f.store),
+      ...all.flatMap((f) => [...f.notes.values()].flat()),
+    ];
+  };
+
+  return {
+    async take(response, waiting) {
+      try {
+        return await takeIn(response.type, response, waiting);
+      } catch (error) {
+        const code = error instanceof MeshError ? error.code : "D211";
+        const message = error instanceof Error ? error.message : String(error);
+        findings[response.type].whole = diagnostic(code, message, {
+          kind: response.type,
+          version: response.version,
+        });
+        counters.refused++;
+        return { ok: false, error: message.slice(0, MAX_NACK_CHARACTERS) };
+      }
+    },
+    publish,
+    get published() {
+      return published !== undefined;
+    },
+    versions: (type) => Object.fromEntries([...known[type]].map(([name, { version }]) => [name, version])),
+    problems,
+    counters,
+    close() {
+      closed = true;
+      cancelGather?.();
+      cancelDeadline?.();
+    },
+  };
+}
+
+/** One line: the first few by place, field and reason. */
+export function nackText(problems: readonly Diagnostic[]): string {
+  const named = problems.slice(0, MAX_NAMED).map((p) => `${formatOrigin(p.where)}: ${p.message}`);
+  const more = problems.length - named.length;
+  if (more > 0) named.push(`${more} more`);
+  return named.join("; ").slice(0, MAX_NACK_CHARACTERS);
+}
+
+function repeatedName(resources: readonly RawResource[]): string | undefined {
+  const seen = new Set<string>();
+  for (const { name } of resources) {
+    if (seen.has(name)) return name;
+    seen.add(name);
+  }
+  return undefined;
+}
+
+/** Route tables that are not those of before, and the virtual hosts in them that are new: what must be compiled again. */
+function routeChanges(now: Program, before: Program | undefined): { tables: number; hosts: number } {
+  let tables = 0;
+  let hosts = 0;
+  if (now.routeConfigurations === before?.routeConfigurations) return { tables, hosts };
+  for (const [name, table] of now.routeConfigurations) {
+    const old = before?.routeConfigurations.get(name);
+    if (old === table) continue;
+    tables++;
+    const known = new Set<VirtualHost>(old?.virtualHosts);
+    for (const host of table.virtualHosts) if (!known.has(host)) hosts++;
+  }
+  return { tables, hosts };
+}
+
+function byType<V>(make: () => V): Readonly<Record<ResourceType, V>> {
+  return { CDS: make(), EDS: make(), LDS: make(), RDS: make() };
+}
