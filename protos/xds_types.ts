@@ -261,6 +261,7 @@ export interface Messages {
     readonly dns_lookup_family: number;
     readonly outlier_detection: Messages["OutlierDetection"] | null;
     readonly transport_socket: Messages["TransportSocket"] | null;
+    readonly metadata: Messages["Metadata"] | null;
     readonly protocol_selection: number;
     readonly common_lb_config: Messages["Cluster.CommonLbConfig"] | null;
     readonly common_http_protocol_options: Messages["HttpProtocolOptions"] | null;

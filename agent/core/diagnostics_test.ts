@@ -25,6 +25,10 @@ Deno.test("a place is told as precisely as it is known", () => {
     formatOrigin({ kind: "Cluster", resource: "x", version: "7", field: "name" }),
     "Cluster x version 7 name",
   );
+  assert.equal(
+    formatOrigin({ kind: "RouteConfiguration", field: "virtual_hosts", from: "VirtualService default/a" }),
+    "RouteConfiguration virtual_hosts (VirtualService default/a)",
+  );
   assert.equal(formatOrigin({ field: "CSE_X" }), "CSE_X");
   assert.equal(formatOrigin({}), "(unknown place)");
 });

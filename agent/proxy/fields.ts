@@ -20,6 +20,12 @@ export function runOps(
   fields: Field[],
   context: FormatContext,
 ): void {
+  const has = (name: string): boolean => {
+    for (let i = 0; head !== null && i < head.count; i++) {
+      if (head.kinds[i] !== REMOVED && head.nameAt(i).toLowerCase() === name) return true;
+    }
+    return fields.some((field) => field.name === name);
+  };
   const remove = (name: string): void => {
     if (FIXED.has(name)) return;
     head?.mark(name, REMOVED);
@@ -31,6 +37,7 @@ export function runOps(
     fields.push({ name, key, value: /[^\0-\xff]/.test(value) ? latin1OfUtf8(value) : value });
   };
   applyHeaderOps(ops, {
+    has,
     remove,
     set(name, key, value) {
       remove(name);

@@ -5,8 +5,8 @@
  */
 import { parseDuration } from "../core/duration.ts";
 import type {
-  ClusterWeight,
   FractionalPercent,
+  HeaderFields,
   HTTPFault,
   RetryPolicy,
   Route,
@@ -31,12 +31,30 @@ import type {
 const DEFAULT_TIMEOUT_MS = 15_000;
 const DEFAULT_RETRY_BASE_MS = 25;
 
-export function compileVirtualHost(source: VirtualHost): CompiledVirtualHost {
-  return { source, routes: source.routes.map(compileRoute) };
+/** Header operations of a table, for all its virtual hosts. */
+export interface TableHeaders extends HeaderFields {
+  /** The table's run first, then the virtual host's, …, so that the most specific have the last word. */
+  readonly mostSpecificHeaderMutationsWins?: boolean;
 }
 
-export function compileRoute(source: Route): CompiledRoute {
-  return new RouteProgram(source);
+export function compileVirtualHost(source: VirtualHost, table?: TableHeaders): CompiledVirtualHost {
+  const outer: OuterHeaders = {
+    levels: table === undefined ? [source] : [source, table],
+    first: table?.mostSpecificHeaderMutationsWins === true,
+  };
+  return { source, routes: source.routes.map((route) => compileRoute(route, outer)) };
+}
+
+/** Header operations of the levels around a route, innermost first. */
+interface OuterHeaders {
+  readonly levels: readonly HeaderFields[];
+  readonly first: boolean;
+}
+
+const NOTHING_AROUND: OuterHeaders = { levels: [], first: false };
+
+export function compileRoute(source: Route, outer: OuterHeaders = NOTHING_AROUND): CompiledRoute {
+  return new RouteProgram(source, outer);
 }
 
 class RouteProgram implements CompiledRoute {
@@ -59,7 +77,7 @@ class RouteProgram implements CompiledRoute {
     | ((view: RequestView) => { readonly status: number; readonly location: string })
     | undefined;
 
-  constructor(source: Route) {
+  constructor(source: Route, outer: OuterHeaders) {
     this.source = source;
     this.name = source.name ?? "";
     this.origin = source.origin;
@@ -71,7 +89,7 @@ class RouteProgram implements CompiledRoute {
       : "route";
     this.#rewrite = compilePathRewrite(source);
     this.rewritesPath = this.#rewrite !== undefined && this.kind === "route";
-    this.destinations = source.route === undefined ? [] : compileDestinations(source, source.route);
+    this.destinations = source.route === undefined ? [] : compileDestinations(source, source.route, outer);
     this.totalWeight = this.destinations.reduce((sum, d) => sum + d.weight, 0);
     this.timeoutMs = source.route === undefined ? 0 : milliseconds(source.route.timeout, DEFAULT_TIMEOUT_MS);
     this.retry = source.route?.retryPolicy === undefined ? null : compileRetry(source.route.retryPolicy);
@@ -80,7 +98,7 @@ class RouteProgram implements CompiledRoute {
     this.fault = fault === undefined || this.kind !== "route" ? null : compileFault(fault);
     const cors = perFilter?.["envoy.filters.http.cors"];
     this.cors = cors === undefined || this.kind !== "route" ? null : compileCors(cors);
-    this.responseOps = compileHeaderOps([responseLevel(source)]);
+    this.responseOps = responseOps([source], outer);
     this.#redirect = source.redirect === undefined ? undefined : compileRedirect(source, source.redirect);
     this.direct = source.directResponse === undefined ? null : {
       status: source.directResponse.status,
@@ -112,22 +130,42 @@ class RouteProgram implements CompiledRoute {
   }
 }
 
-function requestLevel(level: Route | ClusterWeight) {
-  return { add: level.requestHeadersToAdd, remove: level.requestHeadersToRemove };
+/** Envoy evaluates the most specific level first, or last if the table wants it so. */
+function ordered(inner: readonly HeaderFields[], outer: OuterHeaders): readonly HeaderFields[] {
+  const levels = outer.levels.length === 0 ? inner : [...inner, ...outer.levels];
+  return outer.first ? levels.toReversed() : levels;
 }
 
-function responseLevel(level: Route | ClusterWeight) {
-  return { add: level.responseHeadersToAdd, remove: level.responseHeadersToRemove };
+function requestOps(inner: readonly HeaderFields[], outer: OuterHeaders): HeaderOps | null {
+  return compileHeaderOps(
+    ordered(inner, outer).map((level) => ({
+      add: level.requestHeadersToAdd,
+      remove: level.requestHeadersToRemove,
+    })),
+  );
 }
 
-function compileDestinations(route: Route, action: RouteAction): readonly CompiledDestination[] {
+function responseOps(inner: readonly HeaderFields[], outer: OuterHeaders): HeaderOps | null {
+  return compileHeaderOps(
+    ordered(inner, outer).map((level) => ({
+      add: level.responseHeadersToAdd,
+      remove: level.responseHeadersToRemove,
+    })),
+  );
+}
+
+function compileDestinations(
+  route: Route,
+  action: RouteAction,
+  outer: OuterHeaders,
+): readonly CompiledDestination[] {
   const routeHost = action.hostRewriteLiteral;
   if (action.weightedClusters === undefined) {
     return [{
       cluster: action.cluster ?? "",
       weight: 1,
-      requestOps: compileHeaderOps([requestLevel(route)]),
-      responseOps: compileHeaderOps([responseLevel(route)]),
+      requestOps: requestOps([route], outer),
+      responseOps: responseOps([route], outer),
       hostRewrite: routeHost ?? null,
     }];
   }
@@ -137,9 +175,8 @@ function compileDestinations(route: Route, action: RouteAction): readonly Compil
   return (live.length > 0 ? live : clusters.slice(0, 1)).map((c) => ({
     cluster: c.name,
     weight: Math.max(c.weight, live.length > 0 ? 0 : 1),
-    // Envoy evaluates the cluster's level before the route's.
-    requestOps: compileHeaderOps([requestLevel(c), requestLevel(route)]),
-    responseOps: compileHeaderOps([responseLevel(c), responseLevel(route)]),
+    requestOps: requestOps([c, route], outer),
+    responseOps: responseOps([c, route], outer),
     hostRewrite: routeHost ?? c.hostRewriteLiteral ?? null,
   }));
 }

@@ -148,7 +148,7 @@ function headerOrAlternative(
   return get(argument.slice(0, mark).toLowerCase()) ?? get(argument.slice(mark + 1).toLowerCase());
 }
 
-/** One level (route, cluster weight): removes run before additions of the same level. */
+/** One level (cluster weight, route, virtual host, table): removes run before additions of the same level. */
 export interface HeaderLevel {
   readonly add?: readonly HeaderValueOption[] | undefined;
   readonly remove?: readonly string[] | undefined;
@@ -166,9 +166,10 @@ export function compileHeaderOps(levels: readonly HeaderLevel[]): HeaderOps | nu
       steps.push({ action: "remove", name: key.toLowerCase(), key, value: null, level });
     }
     const options = add ?? [];
-    for (const action of ["set", "add"] as const) {
+    for (const actions of [OVERWRITES, ADDITIONS]) {
       for (const { header, appendAction } of options) {
-        if ((appendAction === "OVERWRITE_IF_EXISTS_OR_ADD") !== (action === "set")) continue;
+        const action = actions[appendAction];
+        if (action === undefined) continue;
         const parsed = parseHeaderFormat(header.value);
         const value = "parts" in parsed ? parsed.parts : [toByteString(header.value)];
         steps.push({ action, name: header.key.toLowerCase(), key: header.key, value, level });
@@ -179,8 +180,13 @@ export function compileHeaderOps(levels: readonly HeaderLevel[]): HeaderOps | nu
   return steps.length === 0 ? null : { steps };
 }
 
+type Actions = Readonly<Partial<Record<HeaderValueOption["appendAction"], HeaderStep["action"]>>>;
+const OVERWRITES: Actions = { OVERWRITE_IF_EXISTS_OR_ADD: "set", OVERWRITE_IF_EXISTS: "setPresent" };
+const ADDITIONS: Actions = { APPEND_IF_EXISTS_OR_ADD: "add", ADD_IF_ABSENT: "addAbsent" };
+
 /** What {@link applyHeaderOps} changes. Names are lower-case, keys as the rule wrote them. */
 export interface HeaderTarget {
+  has(name: string): boolean;
   remove(name: string): void;
   /** Replaces every line of that name by one, or adds it. */
   set(name: string, key: string, value: string): void;
@@ -200,13 +206,16 @@ export function applyHeaderOps(ops: HeaderOps, target: HeaderTarget, context: Fo
     }
     const values: string[] = [];
     for (let k = i; k < end; k++) {
-      values.push(formatHeaderValue((steps[k] as HeaderStep).value ?? [], context));
+      const { action, name, value } = steps[k] as HeaderStep;
+      const skipped = (action === "addAbsent" && target.has(name)) ||
+        (action === "setPresent" && !target.has(name));
+      values.push(skipped ? "" : formatHeaderValue(value ?? [], context));
     }
     for (let k = 0; i < end; i++, k++) {
       const step = steps[i] as HeaderStep;
       const value = values[k] as string;
       if (value === "") continue;
-      if (step.action === "set") target.set(step.name, step.key, value);
+      if (step.action === "set" || step.action === "setPresent") target.set(step.name, step.key, value);
       else target.add(step.name, step.key, value);
     }
   }

@@ -25,6 +25,7 @@ function run(ops: HeaderOps | null, lines: [string, string][]): [string, string]
   const remove = (name: string) => out = out.filter(([k]) => k.toLowerCase() !== name);
   if (ops === null) return out;
   applyHeaderOps(ops, {
+    has: (name) => out.some(([k]) => k.toLowerCase() === name),
     remove,
     set: (name, key, value) => {
       remove(name);

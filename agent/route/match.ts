@@ -105,11 +105,23 @@ function pathCondition(match: RouteMatch): Condition | undefined {
     ? compileString({ exact: match.path, ignoreCase: fold })
     : match.prefix !== undefined
     ? compileString({ prefix: match.prefix, ignoreCase: fold })
+    : match.pathSeparatedPrefix !== undefined
+    ? segmentsTest(match.pathSeparatedPrefix, fold)
     : undefined;
   if (text === undefined) return undefined;
   return {
     test: (view) => text.test(view.path),
     explain: (view) => `path: wanted ${text.wanted}, request has ${quote(view.path)}`,
+  };
+}
+
+/** The prefix alone, or followed by a slash: `/a` takes `/a` and `/a/b`, not `/ab`. */
+function segmentsTest(prefix: string, fold: boolean): TextTest {
+  const exact = compileString({ exact: prefix, ignoreCase: fold });
+  const below = compileString({ prefix: `${prefix}/`, ignoreCase: fold });
+  return {
+    test: (text) => exact.test(text) || below.test(text),
+    wanted: `${exact.wanted} or ${below.wanted}`,
   };
 }
 

@@ -9,8 +9,9 @@ const same = (path: string) => path;
 /** Replaces the matched prefix, or the whole path for the exact and regex kinds. */
 function prefixRewriter(match: RouteMatch, to: string): (path: string) => string {
   const text = toByteString(to);
-  if (match.prefix === undefined) return () => text;
-  const length = toByteString(match.prefix).length;
+  const prefix = match.prefix ?? match.pathSeparatedPrefix;
+  if (prefix === undefined) return () => text;
+  const length = toByteString(prefix).length;
   return (path) => text + path.slice(length);
 }
 
@@ -42,7 +43,7 @@ export function compileRedirect(
   const rewrite = action.prefixRewrite === undefined || action.prefixRewrite === ""
     ? same
     : prefixRewriter(route.match, action.prefixRewrite);
-  const keepsQuery = fixed === undefined || !fixed.includes("?");
+  const keepsQuery = action.stripQuery !== true && (fixed === undefined || !fixed.includes("?"));
   return (view) => {
     const scheme = schemeRedirect ?? view.scheme;
     const authority = host !== "" ? host : keptHost(view, scheme, port !== "");

@@ -20,7 +20,7 @@
  * ```
  */
 import type { Program, RouteConfiguration, VirtualHost } from "../model/model.ts";
-import { compileVirtualHost } from "./compile_route.ts";
+import { compileVirtualHost, type TableHeaders } from "./compile_route.ts";
 import { DomainIndex } from "./domain_index.ts";
 import type {
   CompiledDestination,
@@ -34,14 +34,16 @@ import type {
 /** A virtual host in an index: compiled on first use. */
 class Holder {
   readonly source: VirtualHost;
+  readonly headers: TableHeaders | undefined;
   #compiled: CompiledVirtualHost | undefined;
 
-  constructor(source: VirtualHost) {
+  constructor(source: VirtualHost, headers: TableHeaders | undefined) {
     this.source = source;
+    this.headers = headers;
   }
 
   get compiled(): CompiledVirtualHost {
-    return this.#compiled ??= compileVirtualHost(this.source);
+    return this.#compiled ??= compileVirtualHost(this.source, this.headers);
   }
 }
 
@@ -52,6 +54,8 @@ interface Table {
   readonly index: DomainIndex<Holder>;
   /** Domains carry ports: `host:port` is tried before `host`. */
   readonly withPorts: boolean;
+  /** Absent where the table has no header operations of its own; the same object as long as they stay the same. */
+  readonly headers: TableHeaders | undefined;
 }
 
 /** Builds tables; everything unchanged since `previous` (by identity) is shared with it. */
@@ -182,21 +186,49 @@ export function pickDestination(route: CompiledRoute, random: number): CompiledD
 
 function makeTable(configuration: RouteConfiguration, before: Table | undefined, holders: Holders): Table {
   if (before?.configuration === configuration) return before;
+  const headers = headersOf(configuration, before?.headers);
   const hold = (source: VirtualHost): Holder => {
     let holder = holders.get(source);
-    if (holder === undefined) holders.set(source, holder = new Holder(source));
+    if (holder === undefined || holder.headers !== headers) {
+      holders.set(source, holder = new Holder(source, headers));
+    }
     return holder;
   };
   const entry = (source: VirtualHost): readonly [readonly string[], Holder] => [source.domains, hold(source)];
   let index: DomainIndex<Holder> | undefined;
-  if (before !== undefined) {
+  if (before !== undefined && before.headers === headers) {
     const { removed, added } = difference(before.configuration.virtualHosts, configuration.virtualHosts);
     if ((removed.length + added.length) * 2 < configuration.virtualHosts.length) {
       index = before.index.patched(removed.map(entry), added.map(entry));
     }
   }
   index ??= DomainIndex.build(configuration.virtualHosts.map(entry));
-  return { configuration, index, withPorts: configuration.ignorePortInHostMatching !== true };
+  return { configuration, index, withPorts: configuration.ignorePortInHostMatching !== true, headers };
+}
+
+const HEADER_FIELDS = [
+  "requestHeadersToAdd",
+  "requestHeadersToRemove",
+  "responseHeadersToAdd",
+  "responseHeadersToRemove",
+] as const;
+
+function headersOf(
+  configuration: RouteConfiguration,
+  before: TableHeaders | undefined,
+): TableHeaders | undefined {
+  const wins = configuration.mostSpecificHeaderMutationsWins;
+  if (wins !== true && HEADER_FIELDS.every((name) => configuration[name] === undefined)) return undefined;
+  const { requestHeadersToAdd, requestHeadersToRemove, responseHeadersToAdd, responseHeadersToRemove } =
+    configuration;
+  const headers = {
+    ...(requestHeadersToAdd === undefined ? {} : { requestHeadersToAdd }),
+    ...(requestHeadersToRemove === undefined ? {} : { requestHeadersToRemove }),
+    ...(responseHeadersToAdd === undefined ? {} : { responseHeadersToAdd }),
+    ...(responseHeadersToRemove === undefined ? {} : { responseHeadersToRemove }),
+    ...(wins === true ? { mostSpecificHeaderMutationsWins: true } : {}),
+  };
+  return before !== undefined && JSON.stringify(before) === JSON.stringify(headers) ? before : headers;
 }
 
 /** Members of one list only, by identity. Equal heads and tails are skipped first, so one change among many is cheap. */

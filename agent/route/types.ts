@@ -42,14 +42,15 @@ export interface HeaderOps {
 }
 
 export interface HeaderStep {
-  readonly action: "remove" | "set" | "add";
+  /** `addAbsent` and `setPresent` only where the header is missing, or there, before the level's first change. */
+  readonly action: "remove" | "set" | "add" | "addAbsent" | "setPresent";
   /** Lower-case, for comparing. */
   readonly name: string;
   /** As written by the rule, for sending. */
   readonly key: string;
   /** Literal text, or parts when it holds %COMMAND% operators; null for remove. */
   readonly value: readonly ValuePart[] | null;
-  /** Steps of one number were written at one level (route, cluster weight); their values are formatted together. */
+  /** Steps of one number were written at one level (cluster weight, route, …); their values are formatted together. */
   readonly level?: number;
 }
 
