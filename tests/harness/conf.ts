@@ -15,6 +15,10 @@ export interface ConfOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Default `file`. */
   readonly discovery?: string;
+  /** Of the service discovery; default `rules`. */
+  readonly address?: string;
+  /** `cse.discovery`: delta, hosts, … */
+  readonly controlPlane?: Readonly<Record<string, unknown>>;
   /** Default 127.0.0.1:0. */
   readonly http?: string;
   readonly admin?: string;
@@ -62,8 +66,10 @@ export function chassisText(options: ConfOptions = {}): string {
     registry:
 ${disabled === null ? "" : `      registrator:\n        disabled: ${disabled}\n`}      serviceDiscovery:
         type: ${options.discovery ?? "file"}
-        address: rules
-${options.mesh === undefined ? "" : `  mesh: ${JSON.stringify(options.mesh)}\n`}`;
+        address: ${options.address ?? "rules"}
+${options.controlPlane === undefined ? "" : `  discovery: ${JSON.stringify(options.controlPlane)}\n`}${
+    options.mesh === undefined ? "" : `  mesh: ${JSON.stringify(options.mesh)}\n`
+  }`;
 }
 
 /** One service with one endpoint per entry of `endpoints` (version label -> port of 127.0.0.1). */

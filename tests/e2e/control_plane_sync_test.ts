@@ -1,0 +1,54 @@
+/** Rules from a live control plane, for each protocol and temper: first sync, changes, and how much is said about them. */
+import assert from "node:assert/strict";
+import { until } from "../harness/bytes.ts";
+import type { ControlPlane } from "../harness/control_plane.ts";
+import { GENERATIONS, nameOf, service, startMesh } from "../harness/mesh.ts";
+
+/**
+ * Each answer was acknowledged, and requests are in proportion: an ACK for each, the first questions, and some changes of names. A
+ * client that turns in a loop has far more.
+ */
+function assertCalm(plane: ControlPlane): void {
+  assert.deepEqual(plane.events.filter((e) => e.kind === "panic" || e.kind === "goaway"), []);
+  const [requests, responses] = [plane.requests().length, plane.responses().length];
+  assert.ok(requests <= 2 * responses + 8, `${requests} requests for ${responses} answers`);
+}
+
+for (const generation of GENERATIONS) {
+  Deno.test(`control plane, ${nameOf(generation)}: first sync, new weights, services that come, go and are renamed`, async () => {
+    await using mesh = await startMesh(generation);
+    const { plane, v1, v2 } = mesh;
+    assert.equal(await mesh.instance(), "v1");
+
+    await plane.serve(mesh.split({ v1: 0, v2: 100 }));
+    await mesh.answeredBy("v2");
+
+    // On the same port, and on a port of its own.
+    const added = [mesh.split({ v1: 0, v2: 100 }), service("other", 8084, v1), service("extra", 9095, v1)];
+    await plane.serve(added.join("---\n"));
+    await mesh.answeredBy("v1", "other:8084");
+    await mesh.answeredBy("v1", "extra:9095");
+    assert.equal(await mesh.instance(), "v2");
+
+    // As many names as before, all of them others: servers that count names take this for an ACK.
+    const renamed = [mesh.split({ v1: 100, v2: 0 }), service("alias", 8084, v2), service("annex", 9096, v2)];
+    await plane.serve(renamed.join("---\n"));
+    await mesh.answeredBy("v2", "alias:8084");
+    await mesh.answeredBy("v2", "annex:9096");
+    assert.equal(await mesh.instance(), "v1");
+
+    await plane.serve(mesh.split({ v1: 0, v2: 100 }));
+    await mesh.answeredBy("v2");
+    for (const gone of ["alias:8084", "annex:9096"]) {
+      await until(async () => await mesh.instance(gone) !== "v2", `${gone} gone`);
+    }
+
+    // The same again with another version, as 0.8.0 said it each minute.
+    await plane.push();
+    await plane.settled();
+    const said = plane.requests().length;
+    for (let i = 0; i < 50; i++) assert.equal(await mesh.instance(), "v2");
+    assert.equal(plane.requests().length, said);
+    assertCalm(plane);
+  });
+}
