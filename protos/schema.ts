@@ -213,7 +213,12 @@ function structReader(root: Root): StructReader {
     if (resolved === null) return scalar(field.type, value, path);
     if ("valuesById" in resolved) {
       if (value.number_value !== null) return value.number_value;
-      return expect(resolved.values[value.string_value ?? ""], "a name of the enum", path);
+      const name = value.string_value ?? "";
+      return expect(
+        Object.hasOwn(resolved.values, name) ? resolved.values[name] : null,
+        "a name of the enum",
+        path,
+      );
     }
     if (resolved.name === "Value") return value;
     if (resolved.name === "Struct") return expect(value.struct_value, "an object", path);
@@ -281,7 +286,7 @@ function durationFields(text: string, path: string): Struct {
   };
 }
 
-const BY_FULL_NAME: Readonly<Record<string, keyof Messages>> = {
+const BY_FULL_NAME = new Map<string, keyof Messages>(Object.entries<keyof Messages>({
   "envoy.extensions.upstreams.http.HttpProtocolOptions": "UpstreamHttpOptions",
   "envoy.extensions.filters.http.cors.CorsPolicy": "CorsFilterPolicy",
   "envoy.extensions.filters.network.http_connection_manager.HttpConnectionManager": "HttpConnectionManager",
@@ -303,11 +308,11 @@ const BY_FULL_NAME: Readonly<Record<string, keyof Messages>> = {
   "envoy.extensions.load_balancing_policies.wrr_locality.WrrLocality": "WrrLocalityLbPolicyConfig",
   "udpa.type.TypedStruct": "TypedStruct",
   "xds.type.TypedStruct": "TypedStruct",
-};
+}));
 
 /** Message of xds.proto that an Any with this type URL holds; undefined for types that we do not know. Versions do not matter. */
 export function messageOfTypeUrl(url: string): keyof Messages | undefined {
   const name = url.slice(url.lastIndexOf("/") + 1);
-  if (name.startsWith("envoy.api.v2.")) return BY_FULL_NAME[name];
-  return BY_FULL_NAME[name.replace(/\.v\d+(?:alpha|beta)?\d*(?=\.\w+$)/, "")];
+  if (name.startsWith("envoy.api.v2.")) return BY_FULL_NAME.get(name);
+  return BY_FULL_NAME.get(name.replace(/\.v\d+(?:alpha|beta)?\d*(?=\.\w+$)/, ""));
 }

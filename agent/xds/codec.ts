@@ -90,11 +90,12 @@ function decodeSotw(schema: Schema, bytes: Uint8Array): Envelope {
     version: message.version_info,
     typeUrl: message.type_url,
     nonce: message.nonce,
-    resources: message.resources.map((any) => ({
-      name: nameOf(schema, any.value),
+    // Pilot 0.8 sends a resource that it does not have as an Any without a value.
+    resources: message.resources.filter(({ value }) => value.length > 0).map(({ type_url, value }) => ({
+      name: nameOf(schema, value),
       version: "",
-      typeUrl: any.type_url,
-      bytes: any.value,
+      typeUrl: type_url,
+      bytes: value,
     })),
     removed: [],
   };
@@ -106,8 +107,14 @@ function decodeDelta(schema: Schema, bytes: Uint8Array): Envelope {
     version: message.system_version_info,
     typeUrl: message.type_url,
     nonce: message.nonce,
+    // A wrapper without a resource says that it has not changed.
     resources: message.resources.flatMap(({ name, version, resource }) =>
-      resource === null ? [] : [{ name, version, typeUrl: resource.type_url, bytes: resource.value }]
+      resource === null ? [] : [{
+        name: name !== "" ? name : nameOf(schema, resource.value),
+        version,
+        typeUrl: resource.type_url,
+        bytes: resource.value,
+      }]
     ),
     removed: message.removed_resources,
   };

@@ -42,6 +42,18 @@ function clusterBytes(schema: Schema, i: number): Uint8Array {
         max_retries: unlimited,
       }],
     },
+    metadata: {
+      filter_metadata: {
+        istio: schema.jsonToStruct({
+          config: `/apis/networking.istio.io/v1/namespaces/default/destination-rule/rule-${i}`,
+          services: [{
+            host: name.slice(15),
+            name: `service-${i}`,
+            namespace: `namespace-${i % 50}`,
+          }],
+        }),
+      },
+    },
     common_lb_config: { healthy_panic_threshold: { value: 0 } },
     transport_socket_matches: [{
       name: "tlsMode-istio",

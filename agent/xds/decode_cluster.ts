@@ -9,7 +9,7 @@ import { decodeBalancer } from "./decode_balancer.ts";
 import type { AssignmentDecoder, AssignmentRules } from "./decode_endpoint.ts";
 import { decodeTlsContext, decodeTransportSocket } from "./decode_tls.ts";
 import type { DecodeResult, RawResource } from "./types.ts";
-import { durationText, type Findings, findings, isPositive, unwrap } from "./values.ts";
+import { durationText, type Findings, findings, isPositive, ruleOf, unwrap } from "./values.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type ClusterMessage = Messages["Cluster"];
@@ -55,7 +55,8 @@ export function decodeCluster(
   const keepalive = message.upstream_connection_options?.tcp_keepalive;
   if (keepalive != null) cluster.tcpKeepalive = tcpKeepalive(keepalive);
   readTls(schema, message, cluster, found);
-  cluster.origin = origin;
+  const from = ruleOf(message.metadata);
+  cluster.origin = from === undefined ? origin : { ...origin, from };
   return found.problems.length > 0 ? { problems: found.problems } : { value: cluster, notes: found.notes };
 }
 

@@ -359,7 +359,9 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
       if (value.clusterName === "") {
         found.problem("cluster_name", "Cannot use a load assignment without cluster_name");
       }
-      return found.problems.length > 0 ? { problems: found.problems } : { value, notes: found.notes };
+      return found.problems.length > 0
+        ? { problems: found.problems }
+        : { value: { ...value, origin }, notes: found.notes };
     },
   };
 }

@@ -63,6 +63,23 @@ export function regexMatcher(value: Messages["RegexMatcher"] | null): RegexMatch
   return { regex: value?.regex ?? "" };
 }
 
+const KINDS: Readonly<Record<string, string>> = {
+  "virtual-service": "VirtualService",
+  "destination-rule": "DestinationRule",
+};
+
+/**
+ * The rule that a resource was made from, `DestinationRule default/reviews`, as istiod names it in
+ * `filter_metadata.istio.config`: `/apis/networking.istio.io/v1/namespaces/NS/KIND/NAME`.
+ */
+export function ruleOf(metadata: Messages["Metadata"] | null): string | undefined {
+  const path = metadata?.filter_metadata["istio"]?.fields["config"]?.string_value;
+  const parts = /\/namespaces\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path ?? "");
+  if (parts === null) return undefined;
+  const kind = parts[2] as string;
+  return `${KINDS[kind] ?? kind} ${parts[1]}/${parts[3]}`;
+}
+
 /** What a decoder finds: problems refuse the resource, notes do not. */
 export interface Findings {
   readonly problems: Diagnostic[];
