@@ -89,7 +89,7 @@ function sourceGauges(status: readonly SourceStatus[]): Gauge[] {
     byType("xds_received_bytes_total", "counter", "Bytes of the responses.", (t) => t.bytes),
     byType("xds_nacks_total", "counter", "Responses refused, wholly or in part.", (t) => t.nacks),
     byType(
-      "xds_last_response_seconds",
+      "xds_last_response_timestamp_seconds",
       "gauge",
       "When the last response came, Unix time.",
       (t) => t.receivedMs === undefined ? undefined : t.receivedMs / 1000,

@@ -43,7 +43,7 @@ Deno.test("what a source does is exposed by source and type, counters as counter
       '# TYPE mesh_agent_xds_failures_total counter\nmesh_agent_xds_failures_total{source="pilotv3"} 2',
       '# TYPE mesh_agent_xds_resources gauge\nmesh_agent_xds_resources{source="pilotv3",type="CDS"} 7',
       'mesh_agent_xds_nacks_total{source="pilotv3",type="CDS"} 1',
-      'mesh_agent_xds_last_response_seconds{source="pilotv3",type="CDS"} 1.5',
+      'mesh_agent_xds_last_response_timestamp_seconds{source="pilotv3",type="CDS"} 1.5',
     ]
   ) assert.ok(text.includes(line + "\n"), `${line} in\n${text}`);
 });

@@ -173,6 +173,11 @@ Deno.test("explain: a port and a host that the control plane does not give", () 
 Deno.test("a program of a control plane as text: versions, listeners, endpoints to come", () => {
   const text = programText(program);
   assert.match(text, /^Table 9080 {2}version r7\n/);
+  assert.match(
+    text,
+    /\n {4}1\. path \/old {2}=> {2}outbound\|9081\|\|reviews\.default\.svc\.cluster\.local\n/,
+  );
+  assert.match(text, /\n {4}3\. prefix \/ {2}=> .* {2}\(VirtualService default\/reviews\)\n/);
   assert.ok(
     text.includes(`
 Listeners

@@ -137,8 +137,15 @@ function addressText(address: string, port: number): string {
 
 function routeText(route: Route): string {
   const name = route.name === undefined ? "" : `${route.name}: `;
-  const where = route.origin === undefined ? "" : `  (${formatOrigin(route.origin)})`;
+  const where = placeText(route.origin);
   return `${name}${matchText(route.match)}  =>  ${actionText(route)}${where}`;
+}
+
+/** A file's place, or the rule behind an answer, whose resource and version stand above. */
+function placeText(origin: Origin | undefined): string {
+  if (origin === undefined) return "";
+  if (origin.version === undefined || origin.file !== undefined) return `  (${formatOrigin(origin)})`;
+  return origin.from === undefined ? "" : `  (${origin.from})`;
 }
 
 export function matchText(match: RouteMatch): string {
