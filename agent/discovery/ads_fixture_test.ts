@@ -75,9 +75,9 @@ export async function withAds(options: AdsRigOptions, test: (rig: AdsRig) => Pro
     publish: options.publish ?? ((publication) => void publications.push(publication)),
     openTransport: peer.openTransport,
     rng: () => rig.random,
-    yieldTurn: () => {
+    yieldTurn: async () => {
       rig.turns++;
-      return Promise.resolve();
+      for (let i = 0; i < 10; i++) await Promise.resolve();
     },
   };
   const source = startAds(input, { generation, name: "test", addresses, openCodec: peer.openCodec });

@@ -4,6 +4,7 @@ import { MeshError } from "../core/errors.ts";
 import { A, B, syncWith, withAds } from "./ads_fixture_test.ts";
 import { GRACE_MS } from "./ads.ts";
 import { SILENT_MS, SLOW_MS } from "./ads_stream.ts";
+import { GATHER_MS } from "./intake.ts";
 import { createWorldHolder } from "./world.ts";
 import type { Publication } from "./types.ts";
 
@@ -240,15 +241,10 @@ Deno.test("decoding gives turns away every 4 ms; one response at a time, the nex
     const { peer, clock } = rig;
     const call = peer.last;
     await syncWith(call);
-    let turning = false;
-    peer.onDecode = () => {
-      assert.equal(turning, false);
-      clock.advance(1);
-    };
+    peer.onDecode = () => clock.advance(1);
     const many = Array.from({ length: 40 }, (_, i) => clusterOf(`outbound|80||s${i}.test`));
     call.answer("CDS", [clusterOf(A), ...many]);
     for (let i = 0; i < 5; i++) call.answer("EDS", [assignmentOf(A, 100 + i)]);
-    turning = false;
     const turnsBefore = rig.turns;
     await settled();
     assert.ok(
@@ -324,3 +320,64 @@ Deno.test("a lost control plane is a finding after the grace time, and none when
 function refused(): MeshError {
   return new MeshError("D202", 'Cannot connect to "grpc://one.test:15010": connection refused');
 }
+
+Deno.test("responses of one push that are there already join one publication, for at most 20 ms", async () => {
+  await withAds({}, async ({ peer, pass, publications }) => {
+    const call = peer.last;
+    await syncWith(call);
+    call.answer("CDS", [clusterOf(A), clusterOf(B)]);
+    await settled();
+    call.answer("EDS", [assignmentOf(A, 1, 2), assignmentOf(B, 3)]);
+    call.answer("LDS", [listenerOf(80)]);
+    call.answer("RDS", [tableOf(80, "a.test", A, B)]);
+    await settled();
+    assert.equal(publications.length, 2, "the last of them publishes");
+    assert.equal(publications[1]?.program.clusters.size, 2);
+    assert.equal(publications[1]?.stats["rebuiltTables"], 1);
+
+    call.answer("EDS", [assignmentOf(A, 4)]);
+    await settled();
+    assert.equal(publications.length, 3, "alone it does not wait");
+    await pass(GATHER_MS * 2);
+    assert.equal(publications.length, 3);
+  });
+});
+
+Deno.test("a long response that follows does not hold up the one before it", async () => {
+  await withAds({}, async ({ peer, clock, publications }) => {
+    const call = peer.last;
+    await syncWith(call);
+    let publishedAfterMs = NaN;
+    const beganMs = clock.now();
+    peer.onDecode = () => {
+      if (publications.length > 1 && Number.isNaN(publishedAfterMs)) publishedAfterMs = clock.now() - beganMs;
+      if (peer.decoded.EDS > 1) clock.advance(1);
+    };
+    call.answer("EDS", [assignmentOf(A, 1, 2)]);
+    call.answer(
+      "CDS",
+      Array.from({ length: 90 }, (_, i) => clusterOf(`outbound|80||s${i}.test`)).concat(clusterOf(A)),
+    );
+    await settled();
+    assert.ok(publishedAfterMs <= GATHER_MS + 5, `published after ${publishedAfterMs} ms`);
+  });
+});
+
+Deno.test("a world that cannot be published ends nothing: the next change tries again", async () => {
+  let failing = true;
+  const publications: Publication[] = [];
+  const publish = (publication: Publication): void => {
+    if (failing) throw new Error("no table can be made");
+    publications.push(publication);
+  };
+  await withAds({ publish }, async ({ peer, status, logs }) => {
+    await syncWith(peer.last);
+    assert.equal(status().step, "first sync");
+    assert.ok(logs.some((line) => line.startsWith("error") && line.includes("no table can be made")));
+    failing = false;
+    peer.last.answer("EDS", [assignmentOf(A, 7)]);
+    await settled();
+    assert.equal(publications.length, 1);
+    assert.equal(status().step, "synced");
+  });
+});

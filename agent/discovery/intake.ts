@@ -164,8 +164,10 @@ export function createIntake({ input, codec, store, log, published: told }: Inta
     cancelDeadline = atMs === undefined ? undefined : clock.after(Math.max(0, atMs - clock.now()), publish);
   };
 
-  const publishSoon = (waiting: boolean): void => {
-    if (!waiting) return publish();
+  const publishSoon = async (waiting: () => boolean): Promise<void> => {
+    // Whether the next response is there shows only after a turn.
+    if (!waiting()) await rest();
+    if (!waiting()) return publish();
     changedMs ??= clock.monotonic();
     const leftMs = changedMs + GATHER_MS - clock.monotonic();
     if (leftMs <= 0) return publish();
@@ -257,7 +259,7 @@ export function createIntake({ input, codec, store, log, published: told }: Inta
     for (const name of decoded) about.notes.delete(name);
     for (const [name, remarks] of notes) if (about.notes.size < MAX_NOTES) about.notes.set(name, remarks);
     for (const [name, problems] of refused) about.refused.set(name, problems);
-    publishSoon(waiting());
+    await publishSoon(waiting);
     const problems = [...[...refused.values()].flat(), ...fromStore];
     if (problems.length === 0) return { ok: true };
     counters.refused += Math.max(refused.size, 1);

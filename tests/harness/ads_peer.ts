@@ -43,7 +43,7 @@ export type Metadata = readonly (readonly [string, string])[];
 
 /** Lets everything run that waits for nothing but promises. */
 export async function settled(): Promise<void> {
-  for (let i = 0; i < 200; i++) await Promise.resolve();
+  for (let i = 0; i < 2000; i++) await Promise.resolve();
 }
 
 /** One call of the agent. */
