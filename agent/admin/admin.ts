@@ -61,15 +61,18 @@ export function createAdmin(input: AdminInput): Admin {
   const { config, world, state } = input;
   const listenHost = config.listen.admin?.hostname ?? "127.0.0.1";
 
-  const reasons = (): string[] => {
+  /** `brief`: without what the connections say themselves. */
+  const reasons = (brief = false): string[] => {
     const list: string[] = [];
     if (!state.accepting && !state.draining) list.push("the proxy is not listening");
     if (state.draining) list.push("the agent is draining");
     if (world.current.revision === 0) {
       const late = input.status().filter(({ step }) => step !== "synced");
-      const why = late.length > 0
-        ? late.map((status) => describeStep(status, input.clock.now())).join("; ")
-        : input.problems()[0]?.message;
+      const why = late.length === 0
+        ? input.problems()[0]?.message
+        : brief
+        ? undefined
+        : late.map((status) => describeStep(status, input.clock.now())).join("; ");
       list.push(`no rules are in yet${why === undefined ? "" : `: ${why}`}`);
     }
     return list;
@@ -98,7 +101,7 @@ export function createAdmin(input: AdminInput): Admin {
       world: world.current,
       problems: input.problems(),
       status: input.status(),
-      reasons: reasons(),
+      reasons: reasons(true),
       nowMs: input.clock.now(),
       version: input.version,
     });

@@ -23,7 +23,7 @@ import { sotw as sotwReducer } from "../xds/sotw.ts";
 import { createXdsStore } from "../xds/store.ts";
 import { type Generation, RESOURCE_TYPES, type XdsCodec } from "../xds/types.ts";
 import { createAddressOrder, RETURN_AFTER, RETURN_MS } from "./address_order.ts";
-import { asMeshError, failureDiagnostic, failureText, StatusBoard } from "./ads_status.ts";
+import { asMeshError, failureDiagnostic, failureReason, failureText, StatusBoard } from "./ads_status.ts";
 import { createSession, followStream, type Session, SLOW_MS, type StreamEnd } from "./ads_stream.ts";
 import { createBackoff, type Pace, PACES } from "./backoff.ts";
 import { createIntake, type Intake } from "./intake.ts";
@@ -285,7 +285,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
       return 0;
     }
     board.failures++;
-    board.reason = failureText(error);
+    board.reason = failureReason(error);
     failure = { error, address: address.text };
     const waitMs = waitAfter(end.synced, error);
     if (end.synced || repeats.fresh("failure", board.reason)) {

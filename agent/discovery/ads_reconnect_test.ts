@@ -31,7 +31,7 @@ Deno.test("a control plane that cannot be reached is tried again with growing wa
       assert.equal(status().failures, i + 1);
       assert.match(
         status().reason ?? "",
-        /^\[D202\] Cannot connect: connection refused - Start the control plane/,
+        /^\[D202\] Cannot connect: connection refused\n {4}Start the control plane/,
       );
       assert.equal(status().addresses[0]?.inUse, false);
       waits.push(waitOf(rig));

@@ -138,6 +138,11 @@ export function failureText(error: MeshError): string {
   return `[${error.code}] ${error.message}${error.hint === "" ? "" : ` - ${error.hint}`}`;
 }
 
+/** The same for status: the hint on a line of its own. */
+export function failureReason(error: MeshError): string {
+  return `[${error.code}] ${error.message}${error.hint === "" ? "" : `\n    ${error.hint}`}`;
+}
+
 /** Whatever was thrown, as a MeshError. */
 export function asMeshError(error: unknown, address: string): MeshError {
   if (error instanceof MeshError) return error;

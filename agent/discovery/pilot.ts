@@ -27,7 +27,7 @@ import { MeshError } from "../core/errors.ts";
 import type { HttpClient } from "../core/ports.ts";
 import type { ControlPlaneAddress } from "../settings/types.ts";
 import { nodeOf } from "../xds/node.ts";
-import { asMeshError, failureDiagnostic, failureText } from "./ads_status.ts";
+import { asMeshError, failureDiagnostic, failureReason, failureText } from "./ads_status.ts";
 import { createBackoff } from "./backoff.ts";
 import { composeSources } from "./compose.ts";
 import { proxyContextOf } from "./file.ts";
@@ -167,7 +167,7 @@ export function startPilot(input: DiscoveryInput, { name, rules }: PilotOptions)
     }
     board.failures++;
     failure = first;
-    board.reason = first === undefined ? undefined : failureText(first.error);
+    board.reason = first === undefined ? undefined : failureReason(first.error);
     return false;
   };
 
