@@ -14,7 +14,7 @@
 import { type AgentProcess, startAgentProcess, type StartOptions } from "./agent.ts";
 import { until } from "./bytes.ts";
 import { type Address, askOnce, proxyGet } from "./client.ts";
-import { type ConfOptions, istioserver, makeConf, serviceEntry } from "./conf.ts";
+import { istioserver, makeConf, serviceEntry } from "./conf.ts";
 import { type ControlPlane, startControlPlane } from "./control_plane.ts";
 import { type Load, runLoad } from "./load.ts";
 import { echoing, type RecordingUpstream, startUpstream } from "./upstream.ts";
@@ -42,7 +42,10 @@ export function nameOf({ temper, delta }: Generation): string {
 export interface MeshOptions extends Generation {
   /** What it serves at first; default: istioserver, all requests to v1. */
   readonly yaml?: (mesh: Pick<Mesh, "v1" | "v2">) => string;
-  readonly conf?: ConfOptions;
+  /** Of the proxy; default any free port of 127.0.0.1. */
+  readonly http?: string;
+  /** Default off. */
+  readonly accessLog?: "json";
   readonly start?: StartOptions;
 }
 
@@ -73,7 +76,7 @@ export interface RunningLoad {
 }
 
 export async function startMesh(options: MeshOptions): Promise<Mesh> {
-  const { temper, delta, conf = {}, start = {} } = options;
+  const { temper, delta, http, accessLog = "off", start = {} } = options;
   const disposables = new AsyncDisposableStack();
   try {
     const v1 = disposables.use(startUpstream(echoing("v1")));
@@ -87,7 +90,8 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
         discovery: temper === "istiod" ? "pilotv3" : "pilotv2",
         address: plane.address,
         controlPlane: { delta },
-        ...conf,
+        mesh: { accessLog },
+        ...(http === undefined ? {} : { http }),
       }),
     );
     const agent = disposables.use(await startAgentProcess(["run", "--config", directory.path], start));
