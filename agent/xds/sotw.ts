@@ -47,14 +47,15 @@ interface TypeState {
   readonly asked: boolean;
   /** Names in the last request of this stream that was no NACK. */
   readonly sent: readonly string[];
-  /** What a server that counts names watches now: it misses a change that keeps the count. */
-  readonly counted: readonly string[];
   /** Of the newest response on this stream. */
   readonly nonce: string;
   /** Responses without a verdict, oldest first. */
   readonly pending: readonly Pending[];
-  /** Names changed and no ACK carried them since: the server may have ignored the change. */
-  readonly unsure: boolean;
+  /**
+   * Names changed on this stream. Whether the server took a change is never known for sure: a push of its may have crossed
+   * the request and made its nonce stale. Each ACK says the names again, and a NACK is followed by a request that does.
+   */
+  readonly changed: boolean;
   readonly refusals: Refusals | undefined;
 }
 
@@ -71,10 +72,9 @@ const FRESH: TypeState = {
   wanted: [],
   asked: false,
   sent: [],
-  counted: [],
   nonce: "",
   pending: [],
-  unsure: false,
+  changed: false,
   refusals: undefined,
 };
 
@@ -186,7 +186,6 @@ class Turn {
     if (names.length === 0 || (asked && equal(names, sent))) return;
     // A response waits for its verdict: the ACK will carry the names. A request before it would count as its ACK.
     if (pending.length > 0) return;
-    if (asked) this.change(type, { unsure: true });
     this.#requestNames(type, names);
   }
 
@@ -213,22 +212,17 @@ class Turn {
       return;
     }
     if (nonce !== "") this.#put(type, this.#state.types[type].sent, { version, nonce, error });
-    const { unsure, nonce: newest, sent } = this.#state.types[type];
-    if ((type === "EDS" || type === "RDS") && nonce === newest) {
-      const names = this.#names(type);
-      if (names.length > 0 && (unsure || !equal(names, sent))) {
-        this.change(type, { unsure: true });
-        this.#requestNames(type, names);
-      }
-    }
+    const { changed, nonce: newest, sent } = this.#state.types[type];
+    // The verdict on a newer response will say them.
+    if (type === "CDS" || type === "LDS" || nonce !== newest) return;
+    const names = this.#names(type);
+    if (names.length > 0 && (changed || !equal(names, sent))) this.#requestNames(type, names);
   }
 
   #acknowledge(type: ResourceType, nonce: string): void {
     if (type === "CDS" || type === "LDS") return this.#request(type, [], nonce);
     const names = this.#names(type);
     this.#requestNames(type, names.length === 0 ? this.#state.types[type].sent : names, nonce);
-    // Only the newest nonce is surely not stale; and even that may be so by now: then its successor is on the way here.
-    if (nonce === this.#state.types[type].nonce) this.change(type, { unsure: false });
   }
 
   /** The names that may be asked of this server. */
@@ -240,23 +234,20 @@ class Turn {
   /** A request for these names, with a detour before it where the server would not see the change. */
   #requestNames(type: NamedType, names: readonly string[], nonce = this.#state.types[type].nonce): void {
     const { generation, temper } = this.#state;
-    const { asked, counted } = this.#state.types[type];
+    const { asked, sent } = this.#state.types[type];
     if (
-      asked && counted.length === names.length && !equal(counted, names) &&
+      asked && sent.length === names.length && !equal(sent, names) &&
       comparesNamesByCount(generation, temper, type)
     ) {
-      this.#request(type, detour(counted, names), nonce);
+      this.#request(type, detour(sent, names), nonce);
     }
     this.#request(type, names, nonce);
   }
 
   #request(type: ResourceType, names: readonly string[], nonce = this.#state.types[type].nonce): void {
-    const { generation, temper } = this.#state;
-    const { version, asked, counted } = this.#state.types[type];
+    const { version, asked, changed, sent } = this.#state.types[type];
     this.#put(type, names, { version, nonce });
-    const missed = asked && (type === "EDS" || type === "RDS") && counted.length === names.length &&
-      comparesNamesByCount(generation, temper, type);
-    this.change(type, { asked: true, sent: names, counted: missed ? counted : names });
+    this.change(type, { asked: true, sent: names, changed: changed || (asked && !equal(names, sent)) });
   }
 
   #put(
