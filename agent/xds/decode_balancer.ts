@@ -20,7 +20,8 @@ const POLICIES: Readonly<Record<string, LbPolicy>> = {
 };
 
 export function decodeBalancer(schema: Schema, message: Messages["Cluster"], found: Findings): Balancer {
-  if (message.load_balancing_policy !== null) {
+  const name = schema.enumName("Cluster.LbPolicy", message.lb_policy);
+  if (message.load_balancing_policy !== null || name === "LOAD_BALANCING_POLICY_CONFIG") {
     const balancer = typedPolicy(schema, message.load_balancing_policy, found);
     if (balancer !== undefined) return balancer;
     found.note(
@@ -29,7 +30,6 @@ export function decodeBalancer(schema: Schema, message: Messages["Cluster"], fou
     );
     return { lbPolicy: "LEAST_REQUEST" };
   }
-  const name = schema.enumName("Cluster.LbPolicy", message.lb_policy);
   const lbPolicy = POLICIES[name ?? ""];
   if (lbPolicy === undefined) {
     found.problem("lb_policy", `Cannot use load balancing policy ${name ?? message.lb_policy}`);
@@ -52,12 +52,13 @@ export function decodeBalancer(schema: Schema, message: Messages["Cluster"], fou
 /** The first policy that we know, as Envoy chooses; undefined when there is none. */
 function typedPolicy(
   schema: Schema,
-  message: Messages["LoadBalancingPolicy"],
+  message: Messages["LoadBalancingPolicy"] | null,
   found: Findings,
   depth = 0,
 ): Balancer | undefined {
-  for (let i = 0; i < message.policies.length; i++) {
-    const any = message.policies[i]!.typed_extension_config?.typed_config;
+  const policies = message?.policies ?? [];
+  for (let i = 0; i < policies.length; i++) {
+    const any = policies[i]!.typed_extension_config?.typed_config;
     if (any == null) continue;
     const field = `load_balancing_policy.policies[${i}].typed_extension_config.typed_config`;
     switch (messageOfTypeUrl(any.type_url)) {
@@ -81,9 +82,7 @@ function typedPolicy(
         return { lbPolicy: "RANDOM" };
       case "WrrLocalityLbPolicyConfig": {
         const inner = schema.decode("WrrLocalityLbPolicyConfig", any.value).endpoint_picking_policy;
-        const balancer = inner === null || depth > 4
-          ? undefined
-          : typedPolicy(schema, inner, found, depth + 1);
+        const balancer = depth > 4 ? undefined : typedPolicy(schema, inner, found, depth + 1);
         if (balancer !== undefined) return balancer;
         break;
       }

@@ -69,10 +69,17 @@ function clusterType(schema: Schema, message: ClusterMessage, found: Findings): 
     return type ?? "STATIC";
   }
   // The host that a request names is looked up and dialled: for us the same as its original destination.
-  if (/\.dynamic_forward_proxy(\.|$)/.test(`${custom.name} ${custom.typed_config?.type_url ?? ""}`)) {
+  if (/\bdynamic_forward_proxy\b/.test(`${custom.name} ${custom.typed_config?.type_url ?? ""}`)) {
     return "ORIGINAL_DST";
   }
-  found.note("cluster_type", `Cannot find endpoints by ${JSON.stringify(custom.name)}; the cluster has none`);
+  found.note(
+    "cluster_type",
+    `Cannot find endpoints by ${JSON.stringify(custom.name)}; the cluster has none`,
+    {
+      severity: "warning",
+      hint: "Requests to this cluster are answered 503; route them to a cluster of another type.",
+    },
+  );
   return "STATIC";
 }
 

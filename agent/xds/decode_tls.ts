@@ -31,13 +31,21 @@ export function decodeTransportSocket(
       found.note(
         field,
         "Cannot send the PROXY protocol's header to endpoints; connections begin without it",
+        {
+          severity: "warning",
+          hint: "Endpoints that insist on the header refuse the agent; let them do without it.",
+        },
       );
       const inner = schema.decode("ProxyProtocolUpstreamTransport", value).transport_socket;
       return decodeTransportSocket(schema, inner, `${field}.typed_config.transport_socket`, found);
     }
     default:
       if (!/\.RawBuffer$/.test(type_url)) {
-        found.note(field, `Cannot use transport socket ${JSON.stringify(type_url)}; connections are plain`);
+        found.note(
+          field,
+          `Cannot use transport socket ${JSON.stringify(type_url)}; connections are plain`,
+          { severity: "warning", hint: "Endpoints that want this transport refuse the agent." },
+        );
       }
       return undefined;
   }

@@ -1,6 +1,5 @@
 /** Values of xDS messages in the spelling of the model. */
-import type { Diagnostic, Origin } from "../core/diagnostics.ts";
-import { diagnostic } from "../core/diagnostics.ts";
+import { type Diagnostic, diagnostic, type Origin, type Severity } from "../core/diagnostics.ts";
 import type { Messages } from "../../protos/schema.ts";
 import type { Duration, FractionalPercent, RegexMatcher, StringMatcher } from "../model/model.ts";
 
@@ -86,8 +85,8 @@ export interface Findings {
   readonly notes: Diagnostic[];
   /** D212 at a field path in proto names. */
   problem(field: string, message: string): void;
-  /** D223: left out, and the agent works without it. */
-  note(field: string, message: string): void;
+  /** D223: left out, and the agent works without it, or with the consequence that `more` warns of. */
+  note(field: string, message: string, more?: { readonly severity: Severity; readonly hint: string }): void;
 }
 
 export function findings(origin: Origin): Findings {
@@ -97,6 +96,6 @@ export function findings(origin: Origin): Findings {
     problems,
     notes,
     problem: (field, message) => void problems.push(diagnostic("D212", message, { ...origin, field })),
-    note: (field, message) => void notes.push(diagnostic("D223", message, { ...origin, field })),
+    note: (field, message, more) => void notes.push(diagnostic("D223", message, { ...origin, field }, more)),
   };
 }
