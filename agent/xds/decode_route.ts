@@ -18,7 +18,7 @@ import type { Diagnostic, Origin } from "../core/diagnostics.ts";
 import type { RequestMirrorPolicy, RouteConfiguration, VirtualHost } from "../model/model.ts";
 import type { Messages, Schema } from "../../protos/schema.ts";
 import { decodeMirrors } from "./decode_route_action.ts";
-import { decodePerFilter, mergePerFilter, NO_FILTERS } from "./decode_route_filters.ts";
+import { decodePerFilter } from "./decode_route_filters.ts";
 import { decodeHeaders } from "./decode_route_headers.ts";
 import { decodeVirtualHost, type TableDefaults } from "./decode_route_host.ts";
 import { fingerprint, splitMessage } from "./table_bytes.ts";
@@ -114,11 +114,7 @@ class TableDecoding implements RouteDecoding {
     const host = decodeVirtualHost(this.#schema, message, at, this.#origin, this.#defaults, this.#found);
     this.#hosts.push(host);
     if (this.#found.notes.length > before) this.#notes.set(host, this.#found.notes.splice(before));
-    host.domains.forEach((domain, i) => {
-      const owner = this.#domains.get(domain);
-      if (owner !== undefined) this.#repeated(domain, owner, host.name, `${at}.domains[${i}]`);
-      this.#domains.set(domain, host.name);
-    });
+    claimDomains(host, at, this.#domains, this.#found);
   }
 
   /** Kept virtual hosts do not repeat each other's domains, but may repeat those of new ones. False when all are compared. */
@@ -130,17 +126,10 @@ class TableDecoding implements RouteDecoding {
       const host = kept[this.#compared] as VirtualHost;
       for (const domain of host.domains) {
         const owner = this.#domains.get(domain);
-        if (owner !== undefined) this.#repeated(domain, host.name, owner, "virtual_hosts");
+        if (owner !== undefined) repeatedDomain(domain, host.name, owner, "virtual_hosts", this.#found);
       }
     }
     return true;
-  }
-
-  #repeated(domain: string, first: string, second: string, field: string): void {
-    this.#found.problem(
-      field,
-      `Cannot give domain "${domain}" to virtual host "${second}": "${first}" has it; one owner is wanted`,
-    );
   }
 
   result(): DecodeResult<RouteConfiguration> {
@@ -206,19 +195,24 @@ export function decodeInlineRouteConfiguration(
     decodeVirtualHost(schema, host, `virtual_hosts[${i}]`, { ...origin, field: at }, defaults, inner)
   );
   const owners = new Map<string, string>();
-  virtualHosts.forEach((host, i) =>
-    host.domains.forEach((domain, k) => {
-      const owner = owners.get(domain);
-      if (owner !== undefined) {
-        inner.problem(
-          `virtual_hosts[${i}].domains[${k}]`,
-          `Cannot give domain "${domain}" to virtual host "${host.name}": "${owner}" has it; one owner is wanted`,
-        );
-      }
-      owners.set(domain, host.name);
-    })
-  );
+  virtualHosts.forEach((host, i) => claimDomains(host, `virtual_hosts[${i}]`, owners, inner));
   return { ...tableFields(table, inner), virtualHosts };
+}
+
+/** Enters the domains of a virtual host; one that has an owner is a problem. */
+function claimDomains(host: VirtualHost, at: string, owners: Map<string, string>, found: Findings): void {
+  host.domains.forEach((domain, i) => {
+    const owner = owners.get(domain);
+    if (owner === undefined) owners.set(domain, host.name);
+    else repeatedDomain(domain, owner, host.name, `${at}.domains[${i}]`, found);
+  });
+}
+
+function repeatedDomain(domain: string, first: string, second: string, field: string, found: Findings): void {
+  found.problem(
+    field,
+    `Cannot give domain "${domain}" to virtual host "${second}": "${first}" has it; one owner is wanted`,
+  );
 }
 
 function tableDefaults(

@@ -30,10 +30,11 @@ export function decodePerFilter(
   at: string,
   found: Findings,
 ): PerFilter {
+  const prefix = at === "" ? "" : `${at}.`;
   const result: { -readonly [K in keyof PerFilter]: PerFilter[K] } = {};
-  if (cors !== null) result.cors = decodeCors(cors, `${at}.cors`, found);
+  if (cors !== null) result.cors = decodeCors(cors, `${prefix}cors`, found);
   for (const [name, struct] of Object.entries(level.per_filter_config ?? {})) {
-    const place = `${at}.per_filter_config["${name}"]`;
+    const place = `${prefix}per_filter_config["${name}"]`;
     if (name === "envoy.fault" || name === "envoy.filters.http.fault") {
       result.fault = decodeFault(schema.structToMessage("HTTPFault", struct), place, found);
     } else if (name === "envoy.cors" || name === "envoy.filters.http.cors") {
@@ -41,7 +42,7 @@ export function decodePerFilter(
     }
   }
   for (const [name, any] of Object.entries(level.typed_per_filter_config)) {
-    readTyped(schema, any, `${at}.typed_per_filter_config["${name}"]`, found, name, result);
+    readTyped(schema, any, `${prefix}typed_per_filter_config["${name}"]`, found, name, result);
   }
   return Object.keys(result).length === 0 ? NO_FILTERS : result;
 }

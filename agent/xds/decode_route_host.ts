@@ -6,7 +6,7 @@ import { type ActionDefaults, decodeAction, decodeMirrors, decodeRetry } from ".
 import { decodePerFilter, mergePerFilter, type PerFilter } from "./decode_route_filters.ts";
 import { decodeHeaders } from "./decode_route_headers.ts";
 import { decodeMatch } from "./decode_route_match.ts";
-import type { Findings } from "./values.ts";
+import { type Findings, ruleOf } from "./values.ts";
 
 /** What the table says for all its virtual hosts. */
 export interface TableDefaults {
@@ -104,7 +104,7 @@ function decodeRoute(
   }
   const perFilter = decodePerFilter(schema, m, m.route?.cors ?? null, at, found);
   const filters = mergePerFilter([perFilter, ...defaults.perFilter]);
-  const from = ruleOf(m);
+  const from = ruleOf(m.metadata);
   return {
     ...(m.name === "" ? {} : { name: m.name }),
     match: m.match === null ? { prefix: "/" } : decodeMatch(m.match, `${at}.match`, found),
@@ -123,18 +123,4 @@ function routeHeaders(m: Messages["Route"], at: string, found: Findings): Header
   const { request_headers_to_add, response_headers_to_add, response_headers_to_remove } = m.route;
   const old = { request_headers_to_add, response_headers_to_add, response_headers_to_remove };
   return { ...decodeHeaders({ ...old, request_headers_to_remove: [] }, `${at}.route`, found), ...own };
-}
-
-const KINDS: Readonly<Record<string, string>> = {
-  "virtual-service": "VirtualService",
-  "destination-rule": "DestinationRule",
-};
-
-/** istiod names the rule in `filter_metadata.istio.config`: `/apis/networking.istio.io/v1/namespaces/NS/KIND/NAME`. */
-function ruleOf(m: Messages["Route"]): string | undefined {
-  const path = m.metadata?.filter_metadata.istio?.fields.config?.string_value;
-  const parts = /\/namespaces\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path ?? "");
-  if (parts === null) return undefined;
-  const kind = parts[2] as string;
-  return `${KINDS[kind] ?? kind} ${parts[1]}/${parts[3]}`;
 }
