@@ -28,6 +28,7 @@ import { createSession, followStream, type Session, SLOW_MS, type StreamEnd } fr
 import { createBackoff, type Pace, PACES } from "./backoff.ts";
 import { createIntake, type Intake } from "./intake.ts";
 import { createRepeatFilter } from "./repeats.ts";
+import { createSlices } from "./sliced.ts";
 import type { DiscoveryInput, DiscoverySource } from "./types.ts";
 
 /** Largest response taken in, bytes: 10,000 clusters are about 40 MB. */
@@ -70,6 +71,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
   const order = createAddressOrder(options.addresses);
   const backoff = createBackoff(input.rng);
   const repeats = createRepeatFilter(clock);
+  const slices = createSlices(clock, input.yieldTurn);
   const wantsDelta = generation === "v3" && config.discovery.delta;
   /** Addresses that refused delta. */
   const noDelta = new Set<ControlPlaneAddress>();
@@ -121,6 +123,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
     codec ??= await (options.openCodec ?? openCodec)();
     intake ??= createIntake({
       input,
+      slices,
       codec,
       store,
       log,
@@ -162,6 +165,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
         intake: intake as Intake,
         store,
         codec: codec as XdsCodec,
+        slices,
         node,
         board,
         clock,

@@ -34,6 +34,7 @@ import {
 } from "../xds/types.ts";
 import type { StatusBoard } from "./ads_status.ts";
 import type { Intake, Response } from "./intake.ts";
+import type { Slices } from "./sliced.ts";
 
 /** Without an answer for this long while types are missing, the source warns, ms. EDS of 500 services takes 0.8.0 7 s. */
 export const SLOW_MS = 15_000;
@@ -73,6 +74,8 @@ export interface StreamContext {
   readonly intake: Intake;
   readonly store: XdsStore;
   readonly codec: XdsCodec;
+  /** Those of the intake. */
+  readonly slices: Slices;
   readonly node: Node;
   readonly board: StatusBoard;
   readonly clock: Clock;
@@ -94,7 +97,7 @@ export interface StreamEnd {
 
 /** Runs until the stream is over; never rejects. */
 export async function followStream(stream: MessageStream, context: StreamContext): Promise<StreamEnd> {
-  const { board, clock, codec, intake, session, store } = context;
+  const { board, clock, codec, intake, session, slices, store } = context;
   const answered = new Set<ResourceType>();
   const resuming = store.synced();
   let synced = false;
@@ -182,6 +185,7 @@ export async function followStream(stream: MessageStream, context: StreamContext
     const messages = readAhead(stream.messages);
     for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
       const message = next.value;
+      slices.begin();
       const envelope = codec.decodeResponse(message, context.delta);
       const type = typeOfUrl(envelope.typeUrl);
       if (type !== undefined) board.received(type, envelope.nonce, message.length);

@@ -3,11 +3,9 @@ import { ManualClock } from "../../tests/harness/clock.ts";
 import { OFFLINE_PORTS } from "../../tests/harness/discovery_ports.ts";
 import { istioserver } from "../../tests/harness/conf.ts";
 import { configOf } from "../../tests/harness/world.ts";
-import { MeshError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import { viewOf } from "../route/view.ts";
 import { CEILING_MS, filePlugin, QUIET_MS } from "./file.ts";
-import { pluginOf, PLUGINS } from "./plugins.ts";
 import type { DirectoryReading, DiscoverySource, RulesDirectory } from "./types.ts";
 import { createWorldHolder, type WorldHolder } from "./world.ts";
 
@@ -278,18 +276,6 @@ Deno.test("file source: rereading the same publishes nothing", async () => {
   await source.refresh();
   assert.equal(world.current.revision, 1);
   await source.close();
-});
-
-Deno.test("plugins: sorted; those that are to come are refused with what they come with", () => {
-  const types = PLUGINS.map((p) => p.type);
-  assert.deepEqual(types, [...types].sort());
-  assert.equal(pluginOf("file"), filePlugin);
-  for (const type of ["pilot"] as const) {
-    assert.throws(
-      () => pluginOf(type),
-      (e) => e instanceof MeshError && e.code === "D106" && /comes with/.test(e.message),
-    );
-  }
 });
 
 Deno.test("file source: findings across very many documents follow the rules, once per run of changes", async () => {

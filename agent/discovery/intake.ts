@@ -28,7 +28,7 @@ import {
   type XdsCodec,
 } from "../xds/types.ts";
 import { digestOf } from "./digest.ts";
-import { createSlices } from "./sliced.ts";
+import type { Slices } from "./sliced.ts";
 import type { DiscoveryInput } from "./types.ts";
 
 export type Response = Extract<SessionEvent, { readonly kind: "apply" }>;
@@ -42,7 +42,9 @@ const MAX_NAMED = 3;
 const MAX_NACK_CHARACTERS = 2_000;
 
 export interface IntakeOptions {
-  readonly input: Pick<DiscoveryInput, "config" | "clock" | "publish" | "yieldTurn">;
+  readonly input: Pick<DiscoveryInput, "clock" | "publish">;
+  /** Whoever hands over a response has begun a slice. */
+  readonly slices: Slices;
   readonly codec: XdsCodec;
   readonly store: XdsStore;
   readonly log: Log;
@@ -97,7 +99,7 @@ const KINDS: Readonly<Record<ResourceType, string>> = {
   RDS: "RouteConfiguration",
 };
 
-export function createIntake({ input, codec, store, log, published: told }: IntakeOptions): Intake {
+export function createIntake({ input, slices, codec, store, log, published: told }: IntakeOptions): Intake {
   const { clock } = input;
   const known = byType(() => new Map<string, Known>());
   const findings = byType<Findings>(() => ({
@@ -115,7 +117,6 @@ export function createIntake({ input, codec, store, log, published: told }: Inta
     hosts: 0,
     yields: 0,
   };
-  const slices = createSlices(clock, input.yieldTurn);
   let published: Program | undefined;
   let lastDecoded = 0;
   /** Since when something taken in may be unpublished; undefined = nothing. */
@@ -201,6 +202,9 @@ export function createIntake({ input, codec, store, log, published: told }: Inta
     return decoding.result() as DecodeResult<Decoded[T]>;
   };
 
+  /** The resource whose bytes are read: who cannot be decoded is told by name. */
+  let reading: Origin | undefined;
+
   const takeIn = async <T extends ResourceType>(
     type: T,
     response: Response,
@@ -208,33 +212,34 @@ export function createIntake({ input, codec, store, log, published: told }: Inta
   ): Promise<Verdict> => {
     const about = findings[type];
     const kind = KINDS[type];
-    const twice = repeatedName(response.resources);
-    if (twice !== undefined) {
-      throw new MeshError(
-        "D213",
-        `Cannot use the ${type} response of version "${response.version}": it has "${twice}" twice; want each name once`,
-      );
-    }
     const digests = new Map<string, Known>();
     const values = new Map<string, Decoded[T]>();
     const refused = new Map<string, readonly Diagnostic[]>();
     const notes = new Map<string, readonly Diagnostic[]>();
     const decoded: string[] = [];
     let unchanged = 0;
-    slices.begin();
     for (const raw of response.resources) {
       if (slices.spent() && await rest()) return { ok: true };
       const { name } = raw;
+      if (values.has(name) || refused.has(name)) {
+        throw new MeshError(
+          "D213",
+          `Cannot use the ${type} response of version "${response.version}": it has "${name}" twice; want each name once`,
+        );
+      }
       const version = raw.version === "" ? response.version : raw.version;
       const digest = digestOf(raw.bytes);
-      const held = known[type].get(name)?.digest === digest ? store.held(type, name) : undefined;
-      if (held !== undefined) {
+      const before = known[type].get(name);
+      const held = before?.digest === digest ? store.held(type, name) : undefined;
+      if (before !== undefined && held !== undefined) {
         unchanged++;
         values.set(name, held);
-        digests.set(name, { digest, version: raw.version });
+        digests.set(name, before.version === raw.version ? before : { digest, version: raw.version });
         continue;
       }
-      const result = await decode(type, raw, { kind, resource: name, version });
+      reading = { kind, resource: name, version };
+      const result = await decode(type, raw, reading);
+      reading = undefined;
       if (result === undefined) return { ok: true };
       counters.decoded++;
       if ("problems" in result) refused.set(name, result.problems);
@@ -246,6 +251,8 @@ export function createIntake({ input, codec, store, log, published: told }: Inta
       }
     }
     counters.unchanged += unchanged;
+    // The store takes it in at one go.
+    if (slices.spent() && await rest()) return { ok: true };
     const fromStore = store.apply(type, {
       resources: values,
       removed: response.removed,
@@ -282,8 +289,9 @@ export function createIntake({ input, codec, store, log, published: told }: Inta
     };
     for (const name of response.removed) forget(name);
     if (!response.complete) return;
-    for (const name of [...book.keys(), ...findings[type].refused.keys()]) {
-      if (!digests.has(name) && !refused.has(name)) forget(name);
+    const { refused: standing } = findings[type];
+    for (const names of book.size > digests.size ? [book, standing] : [standing]) {
+      for (const name of names.keys()) if (!digests.has(name) && !refused.has(name)) forget(name);
     }
   };
 
@@ -304,12 +312,16 @@ export function createIntake({ input, codec, store, log, published: told }: Inta
       } catch (error) {
         const code = error instanceof MeshError ? error.code : "D211";
         const message = error instanceof Error ? error.message : String(error);
-        findings[response.type].whole = diagnostic(code, message, {
-          kind: response.type,
-          version: response.version,
-        });
+        const whole = diagnostic(
+          code,
+          message,
+          reading ?? { kind: response.type, version: response.version },
+        );
+        findings[response.type].whole = whole;
         counters.refused++;
-        return { ok: false, error: message.slice(0, MAX_NACK_CHARACTERS) };
+        return { ok: false, error: reading === undefined ? message : nackText([whole]) };
+      } finally {
+        reading = undefined;
       }
     },
     publish,
@@ -333,15 +345,6 @@ export function nackText(problems: readonly Diagnostic[]): string {
   const more = problems.length - named.length;
   if (more > 0) named.push(`${more} more`);
   return named.join("; ").slice(0, MAX_NACK_CHARACTERS);
-}
-
-function repeatedName(resources: readonly RawResource[]): string | undefined {
-  const seen = new Set<string>();
-  for (const { name } of resources) {
-    if (seen.has(name)) return name;
-    seen.add(name);
-  }
-  return undefined;
 }
 
 /** Route tables that are not those of before, and the virtual hosts in them that are new: what must be compiled again. */

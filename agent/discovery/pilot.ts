@@ -45,7 +45,7 @@ const GOOD_POLLS = 3;
 
 export const pilotPlugin: DiscoveryPlugin = {
   type: "pilot",
-  summary: "Pilot of Istio up to 1.0, xDS v1 by HTTP; with router.infra pilot also its routes by xDS v2",
+  summary: "Pilot of Istio up to 1.0, xDS v1 over HTTP",
   start(input) {
     const { routerAddresses } = input.config.discovery;
     return rulesComeByV1(routerAddresses)
@@ -90,6 +90,7 @@ export function startPilot(input: DiscoveryInput, { name, rules }: PilotOptions)
 
   const open = async (): Promise<V1Poller> => {
     http ??= await input.openHttpClient();
+    if (closed) http.close();
     return poller ??= new V1Poller(http, {
       node,
       rules,

@@ -18,11 +18,17 @@ import type { ControlPlaneAddress } from "../settings/types.ts";
 import type { Node } from "../xds/types.ts";
 import { decodeClusters } from "../xds/v1/clusters.ts";
 import { decodeListeners, type Listeners } from "../xds/v1/listeners.ts";
-import { createV1Programs, namedClusters, type V1Options, type V1Rules } from "../xds/v1/program.ts";
+import {
+  createV1Programs,
+  hostFilter,
+  namedClusters,
+  type V1Options,
+  type V1Rules,
+} from "../xds/v1/program.ts";
 import { parseJson } from "../xds/v1/reading.ts";
 import { decodeHosts, decodeRegistration, type Registration } from "../xds/v1/registration.ts";
 import { decodeRoutes, type RouteTable } from "../xds/v1/routes.ts";
-import { pathPart } from "../xds/v1/service_key.ts";
+import { parseServiceKey, pathPart } from "../xds/v1/service_key.ts";
 import { digestOf } from "./digest.ts";
 import type { V1Board, V1Kind } from "./pilot_status.ts";
 
@@ -65,6 +71,7 @@ export class V1Poller {
   readonly #http: HttpClient;
   readonly #options: PollOptions;
   readonly #programs;
+  readonly #wants: (host: string) => boolean;
   readonly #registration: Known<{ services: Registration; problems: readonly Diagnostic[] }> = {};
   readonly #listeners: Known<Listeners> = {};
   readonly #clusters: Known<Clusters> = {};
@@ -85,6 +92,7 @@ export class V1Poller {
     this.#http = http;
     this.#options = options;
     this.#programs = createV1Programs(options);
+    this.#wants = hostFilter(options);
   }
 
   /** Asks everything once. Rejects with MeshError when the address is of no use; what it had answered until then is kept. */
@@ -236,7 +244,13 @@ export class V1Poller {
         `/v1/routes/${name}/${tail}`,
         table,
         (json, version) =>
-          decodeRoutes(name, json, faults, this.#origin("RouteConfiguration", name, version), table.value),
+          decodeRoutes(
+            name,
+            json,
+            { faults, wanted: (host) => this.#wants(parseServiceKey(host)?.host ?? host) },
+            this.#origin("RouteConfiguration", name, version),
+            table.value,
+          ),
         faults.length === 0 ? "" : JSON.stringify(faults),
       );
     }
@@ -271,14 +285,9 @@ export class V1Poller {
     );
     const listed = this.#registration.value?.services;
     const keys = new Set<string>();
-    for (
-      const name of namedClusters(
-        [...tables, ...this.#inForce.values()],
-        this.#listeners.value?.listeners.values(),
-      )
-    ) {
-      const key = this.#clusters.value?.clusters.get(name)?.edsServiceName;
-      if (key !== undefined && listed?.has(key) !== true) keys.add(key);
+    const named = namedClusters([...tables, ...this.#inForce.values()]);
+    for (const [name, { edsServiceName: key }] of this.#clusters.value?.clusters ?? []) {
+      if (key !== undefined && named.has(name) && listed?.has(key) !== true) keys.add(key);
     }
     return keys;
   }

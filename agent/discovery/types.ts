@@ -105,8 +105,6 @@ export interface DiscoveryPlugin {
   readonly type: SourceType;
   /** One line for help and documentation. */
   readonly summary: string;
-  /** Set when the source cannot be used yet: with what it comes. */
-  readonly comesWith?: string;
   start(input: DiscoveryInput): DiscoverySource;
 }
 
