@@ -120,7 +120,16 @@ function decodeDelta(schema: Schema, bytes: Uint8Array): Envelope {
   };
 }
 
-/** Field 1 of a resource: its name in each of the four types. Empty when there is none. */
+/**
+ * Field 1 of a resource: its name in each of the four types. Empty when there is none. Bytes that are broken further on still
+ * have a name when it stands first, as every encoder puts it; their decoder refuses them.
+ */
 function nameOf(schema: Schema, bytes: Uint8Array): string {
-  return schema.decode("NamedResource", bytes).name;
+  try {
+    return schema.decode("NamedResource", bytes).name;
+  } catch {
+    const [tag, length] = bytes;
+    const isWhole = tag === 10 && length !== undefined && length < 128 && length + 2 <= bytes.length;
+    return isWhole ? new TextDecoder().decode(bytes.subarray(2, 2 + length)) : "";
+  }
 }
