@@ -87,7 +87,7 @@ export interface RunningAgent {
 
 /**
  * Starts it; resolves after the first try to get rules (there may be none yet: `world.current.revision` is 0 then).
- * Throws MeshError N101 to N103 when an address cannot be had and D106 for a source that cannot be used yet.
+ * Throws MeshError N101 to N103 when an address cannot be had.
  */
 export async function startAgent(config: AgentConfig, options: AgentOptions = {}): Promise<RunningAgent> {
   const log = options.log ?? createLog({ level: config.log.level });

@@ -131,6 +131,8 @@ export interface HttpClient {
     path: string,
     options: {
       readonly timeoutMs: number;
+      /** From DNS to the open connection, ms; default: as `timeoutMs`, which bounds it in any case. */
+      readonly connectTimeoutMs?: number;
       readonly maxBytes: number;
       readonly onStep?: (step: ConnectStep) => void;
     },

@@ -14,7 +14,7 @@ export const START_CODES = {
   },
   D104: { severity: "warning", hint: "Mend the errors reported for it." },
   D105: { severity: "error", hint: "Let the agent's user read it." },
-  D106: { severity: "error", hint: "Use serviceDiscovery.type file." },
+  // D106 was: a source that cannot be used yet.
   D107: { severity: "warning", hint: "The last good rules stay in force until it is back." },
   D108: { severity: "warning", hint: "Changes are still found by rereading every refreshInterval." },
   D201: {

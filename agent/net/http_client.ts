@@ -76,7 +76,10 @@ class Client implements HttpClient {
           if (!(error instanceof Untouched)) throw error;
         }
       }
-      const fresh = await this.#connect(target, options, deadline);
+      const connecting = new Deadline(
+        Math.min(deadline.leftMs(), options.connectTimeoutMs ?? options.timeoutMs),
+      );
+      const fresh = await this.#connect(target, options, connecting).finally(() => connecting.end());
       return await this.#exchange(fresh, target, path, options, deadline);
     } catch (error) {
       throw error instanceof Untouched ? failure("D202", target, error.reason) : error;
@@ -396,10 +399,18 @@ function textOf({ host, port }: Target): StreamAddress["hostname"] {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+const WANTED: Readonly<Partial<Record<Code, string>>> = {
+  D201: "want a host that the name servers know",
+  D202: "want Pilot's v1 API listening there",
+  D205: "want Pilot's v1 API, which speaks HTTP/1.1",
+};
+
 function failure(code: Code, target: Target, reason: string, cause?: unknown): MeshError {
-  const verb = code === "D201" ? "resolve" : code === "D205" ? "ask" : "reach";
-  const thing = code === "D201" ? target.host : textOf(target);
-  return new MeshError(code, `Cannot ${verb} the control plane "${thing}": ${reason}`, { cause });
+  const [verb, thing] = code === "D201" ? ["resolve", target.host] : ["ask", textOf(target)];
+  return new MeshError(code, `Cannot ${verb} "${thing}": ${reason}; ${WANTED[code]}`, {
+    side: "upstream",
+    cause,
+  });
 }
 
 function reasonOf(cause: unknown): string {

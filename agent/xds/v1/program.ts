@@ -89,25 +89,31 @@ export function createV1Programs(options: V1Options): V1Programs {
           same ? old : { name: "http_proxy", virtualHosts: made.virtualHosts },
         ]]);
       } else {
+        const named = namedClusters(rules.tables.values());
         for (const cluster of rules.clusters.values()) {
-          if (!wanted(hostOfCluster(cluster))) continue;
+          if (!named.has(cluster.name) && !wanted(hostOfCluster(cluster))) continue;
           const service = answers.services.get(cluster.edsServiceName ?? "");
           clusters.set(
             cluster.name,
             service === undefined ? cluster : placeCluster(cluster, service, before),
           );
         }
-        tables = new Map(
-          [...rules.tables].map(([name, table]) =>
-            [name, withHosts(table, before?.routeConfigurations.get(name), wanted)] as const
-          ),
-        );
+        tables = rules.tables;
       }
       for (const cluster of STANDING_CLUSTERS) clusters.set(cluster.name, cluster);
       const assignments = new Map<string, ClusterLoadAssignment>();
       for (const { text, assignment } of services) assignments.set(text, assignment);
+      // A host that is wanted may have a route to one that is not.
+      for (const { edsServiceName } of clusters.values()) {
+        const service = answers.services.get(edsServiceName ?? "");
+        if (service !== undefined) assignments.set(service.text, service.assignment);
+      }
       for (const [key, assignment] of answers.subsets) assignments.set(key, assignment);
-      const listeners = rules?.listeners;
+      const listeners = rules && new Map(
+        [...rules.listeners].filter(([, l]) =>
+          l.filterChains.every(({ tcp }) => tcp?.cluster === undefined || clusters.has(tcp.cluster))
+        ),
+      );
       const program: Program = {
         routeConfigurations: shareMap(before?.routeConfigurations, tables),
         clusters: shareMap(before?.clusters, clusters),
@@ -180,17 +186,6 @@ function placeCluster(cluster: Cluster, service: RegisteredService, before: Prog
 
 function hostOfCluster({ name, edsServiceName }: Cluster): string {
   return parseServiceKey(edsServiceName ?? name.replace(/^out\./, ""))?.host ?? name;
-}
-
-function withHosts(
-  table: RouteConfiguration,
-  before: RouteConfiguration | undefined,
-  wanted: (host: string) => boolean,
-): RouteConfiguration {
-  const virtualHosts = table.virtualHosts.filter((v) => wanted(parseServiceKey(v.name)?.host ?? v.name));
-  if (virtualHosts.length === table.virtualHosts.length) return table;
-  if (before !== undefined && sameList(before.virtualHosts, virtualHosts)) return before;
-  return { ...table, virtualHosts };
 }
 
 function sameList(a: readonly VirtualHost[], b: readonly VirtualHost[]): boolean {

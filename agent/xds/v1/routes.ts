@@ -34,11 +34,18 @@ export interface RouteTable {
   readonly sources: ReadonlyMap<string, string>;
 }
 
+export interface RouteContext {
+  /** Of the listener that the table belongs to. */
+  readonly faults: readonly ListenerFault[];
+  /** Which virtual hosts are decoded at all, by name. */
+  readonly wanted: (name: string) => boolean;
+}
+
 /** Undefined when the answer has no list of virtual hosts. `null` is Pilot's empty table. */
 export function decodeRoutes(
   name: string,
   value: unknown,
-  faults: readonly ListenerFault[],
+  { faults, wanted }: RouteContext,
   origin: Origin,
   previous?: RouteTable,
 ): RouteTable | undefined {
@@ -61,6 +68,7 @@ export function decodeRoutes(
       problems.push(...reading.problems);
       continue;
     }
+    if (!wanted(host)) continue;
     if (known.has(host)) {
       reading.fail(path, `Cannot use virtual host "${host}" again: it is there already`, "D213");
       problems.push(...reading.problems);
