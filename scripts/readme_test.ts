@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { COMMANDS } from "../agent/cli/commands.ts";
+import { formatDiagnostic } from "../agent/core/diagnostics.ts";
+import { START_CODES } from "../agent/core/start_codes.ts";
+import { pairsTable, readSettings } from "../agent/settings/read.ts";
 import { SETTINGS, variablesOf } from "../agent/settings/schema.ts";
 
 const root = new URL("../", import.meta.url);
@@ -23,4 +26,72 @@ Deno.test("README: every task and every file that it names exists", async () => 
     assert.ok(Object.hasOwn(tasks, name!), `task ${name} is not in deno.json`);
   }
   for (const [, path] of readme.matchAll(/\]\(([\w./]+)\)/g)) await Deno.stat(new URL(path!, root));
+});
+
+/** Code blocks of a language, in order. */
+function blocks(language: string): string[] {
+  return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```/gm)].filter((m) => m[1] === language).map((m) =>
+    m[2]!
+  );
+}
+
+Deno.test("README: the configurations for Pilot are those of config/deploy, and are read without a finding", async () => {
+  const shown = blocks("yaml").filter((text) => /^# (chassis|router)\.yaml/.test(text));
+  assert.deepEqual(shown.map((text) => /^# (\w+\.yaml)/.exec(text)![1]), [
+    ...["chassis.yaml", "router.yaml"],
+    ...["chassis.yaml", "router.yaml"],
+  ]);
+  const withoutNotes = (text: string) => text.replace(/^\s*#.*\n/gm, "");
+  for (const [i, type] of ["pilot", "pilotv2"].entries()) {
+    const files = new Map([["chassis.yaml", shown[2 * i]!], ["router.yaml", shown[2 * i + 1]!]]);
+    for (const [name, text] of files) {
+      const deployed = await Deno.readTextFile(new URL(`config/deploy/${type}/${name}`, root));
+      assert.equal(withoutNotes(text), withoutNotes(deployed), `${type}/${name}`);
+    }
+    const env = new Map([["POD_NAME", "a"], ["POD_NAMESPACE", "b"], ["INSTANCE_IP", "10.0.0.1"]]);
+    const { config, diagnostics } = readSettings({ directory: "/conf", files, env });
+    assert.deepEqual(diagnostics.map(formatDiagnostic), []);
+    assert.equal(config?.serviceDiscovery.type, type);
+  }
+});
+
+Deno.test("README: what goes together is the table of the settings", () => {
+  const rows = (table: string) =>
+    table.split("\n").map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim())).filter((row) =>
+      /^(file|pilot|pilotv2|pilotv3)$/.test(row[0] ?? "") && row.length === 6
+    );
+  const wanted = rows(pairsTable().replaceAll("| - ", "| error "));
+  assert.deepEqual(rows(readme), wanted);
+});
+
+Deno.test("README: every failure of a control plane is in the table of what to look at", () => {
+  for (const [code, { severity }] of Object.entries(START_CODES)) {
+    if (!/^D2/.test(code) || severity === "info") continue;
+    assert.match(
+      readme,
+      new RegExp(`^\\| (S\\d+, |D\\d+, )*${code}\\b`, "m"),
+      `${code} is not in the README`,
+    );
+  }
+});
+
+Deno.test("README: the plugin that it shows type-checks", async () => {
+  const [example] = blocks("ts").filter((text) => text.includes("DiscoveryPlugin = {"));
+  const discovery = new URL("agent/discovery/", root);
+  const path = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    // The type would be one more word of SourceType.
+    const text = example!.replace('type: "page"', 'type: "file"').replaceAll(
+      'from "./',
+      `from "${discovery}`,
+    );
+    await Deno.writeTextFile(path, text);
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["check", "--quiet", "--config", new URL("deno.json", root).pathname, path],
+      env: { NO_COLOR: "1" },
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+  } finally {
+    await Deno.remove(path);
+  }
 });
