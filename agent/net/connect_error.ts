@@ -85,6 +85,13 @@ export function callFailure(status: CallStatus, peerGone: boolean): Failure {
           hint: "Subscribe to less: name the hosts that the workload calls in discovery.hosts.",
         };
       }
+      // grpc-js' words for ENHANCE_YOUR_CALM, which grpc servers send to those who ping too often.
+      if (details === "Bandwidth exhausted or memory limit exceeded") {
+        return {
+          code: "D209",
+          state: "it ended the connection because of too many pings (ENHANCE_YOUR_CALM)",
+        };
+      }
       return { code: "D208", state: `it is overloaded: ResourceExhausted${said}` };
     case 14:
       if (details === "Connection dropped" && !peerGone) {
@@ -100,13 +107,7 @@ export function callFailure(status: CallStatus, peerGone: boolean): Failure {
     case 2:
       // Made by the client itself when the stream broke without a status.
       if (peerGone || /RST_STREAM|No status|GOAWAY|session/i.test(details)) {
-        const pings = /too_many_pings|ENHANCE_YOUR_CALM|error code 11|with code 11/i.test(details);
-        return {
-          code: "D209",
-          state: pings
-            ? `it ended the connection because of too many pings${said}`
-            : `the stream was lost${said}`,
-        };
+        return { code: "D209", state: `the stream was lost${said}` };
       }
       break;
   }

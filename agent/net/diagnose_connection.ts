@@ -2,7 +2,7 @@
  * What is it that listens there? Asked after a connection failed without a reason: an HTTP/2 client reports a server that speaks
  * something else as "connection dropped". One extra connection each, bounded by the signal, nothing is sent but a greeting.
  */
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
 import { type Failure, oneLine } from "./connect_error.ts";
 
@@ -61,6 +61,41 @@ async function greet(address: string, port: number, signal: AbortSignal): Promis
   }
 }
 
+/**
+ * Why a server ends a connection right after TLS stood; undefined when it does not, or does not say. In TLS 1.3 it looks at the
+ * client's certificate only then, and its alert gets lost when the client is writing.
+ */
+export function diagnoseAfterTls(
+  address: string,
+  port: number,
+  secure: (socket: Socket) => Promise<Socket>,
+  signal: AbortSignal,
+): Promise<Error | undefined> {
+  const { promise, resolve } = Promise.withResolvers<Error | undefined>();
+  const socket = connectTcp({ host: address, port });
+  let secured: Socket | undefined;
+  const end = (error?: Error) => {
+    resolve(error);
+    signal.removeEventListener("abort", stop);
+    secured?.destroy();
+    socket.destroy();
+  };
+  const stop = () => end();
+  socket.on("error", end);
+  socket.on("close", stop);
+  socket.on("connect", () => {
+    secure(socket).then((stream) => {
+      secured = stream;
+      stream.on("error", end);
+      stream.on("end", stop);
+      stream.on("data", stop);
+    }, end);
+  });
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  return promise;
+}
+
 /** The certificate that a TLS server shows, unchecked; undefined when it is no TLS server. */
 export function certificateOf(
   address: string,
@@ -86,7 +121,7 @@ export function certificateOf(
       // Only looked at: nothing is sent over this connection and nothing is believed.
       rejectUnauthorized: false,
       ALPNProtocols: ["h2"],
-      ...(serverName === undefined ? {} : { servername: serverName }),
+      ...(serverName === undefined || isIP(serverName) !== 0 ? {} : { servername: serverName }),
     }, () => end(secured?.getPeerCertificate()));
     secured.on("error", stop);
     secured.on("close", stop);

@@ -1,14 +1,16 @@
 /**
- * One grpc-js channel over one connection to one IP address, and one call on it. The only file that knows grpc-js.
+ * One grpc-js channel over one connection to one IP address, and one call on it. With grpc_one_address.ts the only file that knows
+ * grpc-js.
  *
- * grpc-js dials, pools and reconnects by itself and hides why something failed. Here it gets exactly one address and one attempt:
- * the address comes from a resolver of ours (so that the dial can be aborted), TLS is made by credentials of ours (so that its error
- * and the socket are known), and the channel ends with its connection.
+ * grpc-js dials, pools and reconnects by itself and hides why something failed. Here it gets exactly one address and one attempt,
+ * the dial can be aborted, TLS is made by credentials of ours (so that its error and the socket are known), and the channel ends
+ * with its connection.
  */
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type { CallStatus } from "./connect_error.ts";
+import { oneAddressOptions, oneAddressTarget, registerOneAddress } from "./grpc_one_address.ts";
 
 export interface ConnectionPlan {
   /** IP literal. */
@@ -34,34 +36,6 @@ const KEEPALIVE_TIMEOUT_MS = 15_000;
 const TCP_KEEPALIVE_MS = 30_000;
 /** Flow-control window of stream and connection, bytes: a push of tens of MB must not wait for round trips. */
 const WINDOW_BYTES = 4 << 20;
-
-const SCHEME = "mesh-agent";
-const ADDRESS_OPTION = "mesh-agent.address";
-
-/** Hands grpc-js the one address that the channel was made for. */
-class OneAddress implements grpc.experimental.Resolver {
-  #told = false;
-  constructor(
-    _target: unknown,
-    readonly listener: grpc.experimental.ResolverListener,
-    readonly options: grpc.ChannelOptions,
-  ) {}
-
-  updateResolution(): void {
-    if (this.#told) return;
-    this.#told = true;
-    queueMicrotask(() => {
-      const addresses = [this.options[ADDRESS_OPTION]];
-      this.listener(grpc.experimental.statusOrFromValue([{ addresses }]), {}, null, "");
-    });
-  }
-
-  destroy(): void {}
-
-  static getDefaultAuthority(target: { path: string }): string {
-    return target.path;
-  }
-}
 
 class OwnCredentials extends grpc.ChannelCredentials {
   constructor(readonly secure: boolean, readonly connect: (socket: Socket) => Promise<Socket>) {
@@ -89,7 +63,7 @@ class OwnCredentials extends grpc.ChannelCredentials {
 
 /** Must be called once before the first {@link GrpcConnection}. */
 export function prepareGrpc(): void {
-  grpc.experimental.registerResolver(SCHEME, OneAddress);
+  registerOneAddress();
   // It writes to the console by itself; everything that it would say comes out as an error of the call too.
   grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 }
@@ -134,8 +108,11 @@ export class GrpcConnection {
       if (this.#closed) throw new Error("closed");
       return secured;
     });
-    this.#channel = new grpc.Channel(`${SCHEME}:${plan.authority}`, credentials, {
-      [ADDRESS_OPTION]: { host: plan.address, port: plan.port, signal: this.#dialing.signal },
+    const address = { host: plan.address, port: plan.port, signal: this.#dialing.signal };
+    this.#channel = new grpc.Channel(oneAddressTarget(plan.authority), credentials, {
+      ...oneAddressOptions(address, (state) => {
+        if (state === grpc.connectivityState.READY) settleReady();
+      }),
       "grpc.default_authority": plan.authority,
       // Proxy variables would lead back to the agent itself.
       "grpc.enable_http_proxy": 0,
@@ -153,14 +130,6 @@ export class GrpcConnection {
         }
         : {}),
     });
-    const watch = () => {
-      const state = this.#channel.getConnectivityState(false);
-      if (state === grpc.connectivityState.READY) return settleReady();
-      if (this.#closed || state === grpc.connectivityState.SHUTDOWN) return;
-      this.#channel.watchConnectivityState(state, Infinity, watch);
-    };
-    watch();
-
     const metadata = new grpc.Metadata();
     for (const [name, value] of plan.metadata) metadata.add(name, value);
     this.#call = this.#channel.createCall(plan.path, Infinity, plan.authority, null, null);

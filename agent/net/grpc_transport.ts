@@ -15,13 +15,20 @@
  * for await (const response of stream.messages) apply(response);
  * ```
  */
+import type { Socket } from "node:net";
 import type { StreamTarget, StreamTransport } from "../core/ports.ts";
 import { addressText, type Failure, failureError, tcpFailure } from "./connect_error.ts";
-import { certificateOf, diagnosePlaintext, validityFailure } from "./diagnose_connection.ts";
+import {
+  certificateOf,
+  diagnoseAfterTls,
+  diagnosePlaintext,
+  validityFailure,
+} from "./diagnose_connection.ts";
 import { resolveName } from "./dns.ts";
 import { GrpcConnection, prepareGrpc } from "./grpc_connection.ts";
+import { backoffOver } from "./grpc_one_address.ts";
 import { GrpcStream } from "./grpc_stream.ts";
-import { refusalOf, secureSocket, TlsRefusal } from "./tls_connect.ts";
+import { isAlert, refusalOf, secureSocket, TlsRefusal } from "./tls_connect.ts";
 import { readTlsFiles, type TlsMaterial } from "./tls_files.ts";
 import { readToken } from "./token_file.ts";
 
@@ -149,7 +156,9 @@ class Dial {
     for (const [i, address] of addresses.entries()) {
       if (this.limit.signal.aborted) break;
       const { leftMs } = this.limit;
-      const part = new Limit(i === addresses.length - 1 ? leftMs : leftMs / 2, this.limit.signal);
+      const part = addresses.length === 1
+        ? this.limit
+        : new Limit(i === addresses.length - 1 ? leftMs : leftMs / 2, this.limit.signal);
       try {
         const outcome = await this.#try(address, part);
         if (outcome instanceof GrpcConnection) return outcome;
@@ -195,13 +204,7 @@ class Dial {
         secure: async (socket) => {
           this.#enter("TLS");
           try {
-            const name = target.tls?.serverName ?? target.host;
-            const secured = await secureSocket(
-              socket,
-              material,
-              target.host,
-              name === "" ? target.host : name,
-            );
+            const secured = await this.#secure(socket, material);
             if (token !== undefined) target.onStep("token");
             this.#enter("stream");
             return secured;
@@ -220,6 +223,7 @@ class Dial {
     signal.removeEventListener("abort", stop);
     if (outcome === undefined) return connection;
     connection.close();
+    await backoffOver();
     if (outcome === "late") return this.#lateFailure(part);
     return await this.#explain(address, outcome.details, refusal, connection.socketError, signal);
   }
@@ -241,7 +245,7 @@ class Dial {
 
   #late(what: string, part = this.limit): string {
     if (this.target.signal?.aborted === true) return "given up, the agent is closing it";
-    return `${what} within ${Math.round(part.ms)} ms`;
+    return `${what} within ${Math.ceil(part.ms)} ms`;
   }
 
   /** Why the connection to an address ended before HTTP/2 stood. */
@@ -254,7 +258,7 @@ class Dial {
   ): Promise<Failure> {
     const { port, host } = this.target;
     if (this.#step === "TCP") {
-      return tcpFailure(/Last error: (.*?)\. Resolution note/.exec(details)?.[1] ?? details);
+      return tcpFailure(details);
     }
     if (this.material === undefined) {
       return await diagnosePlaintext(address, port, signal) ??
@@ -280,13 +284,21 @@ class Dial {
         : validityFailure(certificate, Date.now()) ?? refusal.failure;
     }
     if (refusal !== undefined) return refusal.failure;
-    // TLS 1.3: the server looks at the client's certificate only after the client is through.
-    if (socketError !== undefined) return refusalOf(socketError).failure;
+    const { material } = this;
+    const reason = isAlert(socketError)
+      ? socketError
+      : await diagnoseAfterTls(address, port, (socket) => this.#secure(socket, material), signal);
+    if (isAlert(reason)) return refusalOf(reason).failure;
     return {
       code: "D203",
       state: "it closed the connection after the TLS handshake",
       wanted: "want a gRPC server that accepts the client certificate, or does without",
     };
+  }
+
+  #secure(socket: Socket, material: TlsMaterial): Promise<Socket> {
+    const { host, tls } = this.target;
+    return secureSocket(socket, material, host, tls?.serverName || host);
   }
 }
 

@@ -108,9 +108,15 @@ export function refusalOf(error: Error & { code?: string }): TlsRefusal {
     }, "not TLS");
   }
   if (/SELF_SIGNED|UNABLE_TO|CERT_|ISSUER/.test(code)) return chainRefusal(message);
-  const alert = /alert:? ?([A-Za-z ]+)/i.exec(message)?.[1] ?? (/ALERT/.test(code) ? code : undefined);
-  if (alert !== undefined) return new TlsRefusal(alertFailure(alert), "refused");
+  if (isAlert(error)) {
+    return new TlsRefusal(alertFailure(/alert:? ?([A-Za-z ]+)/i.exec(message)?.[1] ?? code), "refused");
+  }
   return new TlsRefusal({ ...broken(oneLine(message)), cause: error }, "broken");
+}
+
+/** The server said why it broke off, other than a reset or an end of the connection. */
+export function isAlert(error: (Error & { code?: string }) | undefined): error is Error {
+  return error !== undefined && /alert/i.test(`${error.message} ${error.code ?? ""}`);
 }
 
 /** The server broke off with a TLS alert (RFC 8446, 6.2): about our certificate, or about what we offered. */

@@ -115,6 +115,7 @@ function time(ms: number): Uint8Array {
 }
 
 function pem(label: string, bytes: Uint8Array): string {
-  const base64 = btoa(String.fromCharCode(...bytes)).replaceAll(/.{64}/g, "$&\n");
-  return `-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n`;
+  // No line may be empty: OpenSSL refuses the whole.
+  const lines = btoa(String.fromCharCode(...bytes)).match(/.{1,64}/g) as string[];
+  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
 }
