@@ -112,9 +112,14 @@ export async function followStream(stream: MessageStream, context: StreamContext
       stream.send(codec.encodeRequest(context.generation, request, context.node));
     }
   };
+  const watched: { EDS?: readonly string[]; RDS?: readonly string[] } = {};
   const subscribe = (): void => {
-    emit(session.watch("EDS", store.wanted("EDS")));
-    emit(session.watch("RDS", store.wanted("RDS")));
+    for (const type of ["EDS", "RDS"] as const) {
+      const names = store.wanted(type);
+      if (names === watched[type]) continue;
+      watched[type] = names;
+      emit(session.watch(type, names));
+    }
   };
   const asked = (type: ResourceType): boolean => {
     if (type === "CDS" || type === "LDS") return true;
