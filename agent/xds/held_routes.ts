@@ -244,10 +244,12 @@ export class HeldRoutes {
     return this.#saidTables;
   }
 
+  /** Sorted by name. */
   get tables(): ReadonlyMap<string, RouteConfiguration> {
     return this.#tablesInForce ??= valuesOf(this.#tables);
   }
 
+  /** Sorted by name. */
   get listeners(): ReadonlyMap<string, Listener> {
     return this.#listenersInForce ??= valuesOf(this.#listeners);
   }
@@ -324,7 +326,7 @@ function clustersOfListener(listener: Listener): readonly string[] {
 
 function valuesOf<T>(units: ReadonlyMap<string, Unit<T>>): ReadonlyMap<string, T> {
   const values = new Map<string, T>();
-  for (const [name, { value }] of units) values.set(name, value);
+  for (const name of [...units.keys()].sort()) values.set(name, (units.get(name) as Unit<T>).value);
   return values;
 }
 

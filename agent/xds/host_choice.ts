@@ -21,7 +21,7 @@ export interface HostChoice {
    * which is what happens to hosts that the mesh does not know. The same object when nothing is left out.
    */
   choose(table: RouteConfiguration): RouteConfiguration;
-  /** The listener with the kept TCP chains; undefined when it has none left. */
+  /** The listener with the kept chains; undefined when it has none left. */
   chooseChains(listener: Listener): Listener | undefined;
   /** Whether a table is of interest: `host:port` ones have one host. */
   keepsTable(name: string): boolean;
@@ -47,6 +47,10 @@ export function hostChoice(patterns: readonly string[], namespace: string): Host
   const keepsVirtualHost = ({ name, domains }: VirtualHost): boolean =>
     domains.includes("*") || keepsHost(withoutPort(name)) ||
     domains.some((domain) => keepsHost(withoutPort(domain)));
+  const keepsTable = (name: string): boolean => {
+    const at = name.lastIndexOf(":");
+    return at < 0 || keepsHost(name.slice(0, at));
+  };
   return {
     keepsCluster: ({ name }) => keepsName(name),
     choose(table) {
@@ -55,6 +59,8 @@ export function hostChoice(patterns: readonly string[], namespace: string): Host
     },
     chooseChains(listener) {
       const keepsChain = (chain: FilterChain): boolean => {
+        const table = chain.http?.routeConfigName;
+        if (table !== undefined) return keepsTable(table);
         const clusters = clustersOfChain(chain);
         return clusters.length === 0 || clusters.some(keepsName);
       };
@@ -64,10 +70,7 @@ export function hostChoice(patterns: readonly string[], namespace: string): Host
         ? undefined
         : { ...listener, filterChains };
     },
-    keepsTable(name) {
-      const at = name.lastIndexOf(":");
-      return at < 0 || keepsHost(name.slice(0, at));
-    },
+    keepsTable,
   };
 }
 

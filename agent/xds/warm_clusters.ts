@@ -150,7 +150,7 @@ export class WarmClusters {
     return this.#assignments;
   }
 
-  /** In the order of CDS; removed ones last. The same map until something changes. */
+  /** In the order in which CDS first named them; removed ones last. The same map until something changes. */
   get clusters(): ReadonlyMap<string, Cluster> {
     if (this.#clusters !== undefined) return this.#clusters;
     const clusters = new Map<string, Cluster>();
@@ -171,7 +171,9 @@ export class WarmClusters {
   }
 
   #warm(name: string): true {
+    const replaces = this.#inForce.has(name);
     this.#admit(name, this.#said.get(name) as Cluster);
+    if (replaces) this.#dropAssignments();
     return true;
   }
 
