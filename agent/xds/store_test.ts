@@ -199,6 +199,14 @@ const RULES: readonly (readonly [string, () => void])[] = [
     assert.equal(shelf.clusters, "b");
     assert.equal(shelf.store.deadline(), undefined);
   }],
+  ["… and CDS said again does not prolong that", () => {
+    const shelf = synced();
+    shelf.cds(eds("b"));
+    shelf.nowMs = 900;
+    shelf.cds(eds("b"));
+    shelf.nowMs = 1_000;
+    assert.equal(shelf.clusters, "b");
+  }],
   ["… and as long as the table that replaces it is held", () => {
     const shelf = synced();
     shelf.cds(eds("b"), eds("new"));
@@ -277,6 +285,15 @@ const RULES: readonly (readonly [string, () => void])[] = [
     shelf.rds(table("81", { y: "b" }));
     assert.equal(shelf.program.listeners?.get("0.0.0.0_80")?.filterChains[0]?.http?.routeConfigName, "81");
     assert.equal(shelf.tables, "81: y>b; http_proxy:");
+  }],
+  ["a listener waits for a table that is held", () => {
+    const shelf = synced();
+    shelf.cds(eds("a"), eds("new"));
+    shelf.lds(http(80, "80"), http(81, "81"));
+    shelf.rds(table("81", { y: "new" }));
+    assert.equal(shelf.listeners, "0.0.0.0_80");
+    shelf.eds(endpoints("new"));
+    assert.equal(shelf.listeners, "0.0.0.0_80,0.0.0.0_81");
   }],
   ["a listener does not wait for ever for a table that RDS leaves out, nor for a refused one", () => {
     const shelf = synced();
