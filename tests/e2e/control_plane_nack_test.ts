@@ -34,7 +34,7 @@ for (const generation of GENERATIONS) {
   Deno.test(`control plane, ${nameOf(generation)}: a bad assignment is refused by name and field, its neighbours apply`, async () => {
     await using mesh = await startMesh({
       ...generation,
-      yaml: ({ v1 }) => service("good", 8084, v1) + "---\n" + service("bad", 8084, v1),
+      rules: ({ v1 }) => service("good", 8084, v1) + "---\n" + service("bad", 8084, v1),
     });
     const { plane, v1, v2 } = mesh;
     await mesh.answeredBy("v1", "good:8084");

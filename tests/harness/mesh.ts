@@ -19,7 +19,7 @@ import { type ControlPlane, startControlPlane } from "./control_plane.ts";
 import { type Load, runLoad } from "./load.ts";
 import { echoing, type RecordingUpstream, startUpstream } from "./upstream.ts";
 import type { WireResponse } from "./wire_reader.ts";
-import type { Dialect } from "./xds_resources.ts";
+import type { Dialect, WireResources } from "./xds_resources.ts";
 
 export interface Generation {
   readonly temper: Dialect;
@@ -40,8 +40,8 @@ export function nameOf({ temper, delta }: Generation): string {
 }
 
 export interface MeshOptions extends Generation {
-  /** What it serves at first; default: istioserver, all requests to v1. */
-  readonly yaml?: (mesh: Pick<Mesh, "v1" | "v2">) => string;
+  /** What it serves at first, Istio YAML or resources; default: istioserver, all requests to v1. */
+  readonly rules?: (mesh: Pick<Mesh, "v1" | "v2">) => string | WireResources;
   /** Of the proxy; default any free port of 127.0.0.1. */
   readonly http?: string;
   /** Default off. */
@@ -70,6 +70,8 @@ export interface Mesh extends AsyncDisposable {
 }
 
 export interface RunningLoad {
+  /** Answers so far. */
+  readonly count: number;
   /** Resolves after so many further answers; `key`: of this instance. */
   answers(count: number, key?: string): Promise<void>;
   stop(): Promise<Load>;
@@ -84,7 +86,8 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     const split: Mesh["split"] = (weights) => istioserver({ v1: v1.port, v2: v2.port }, { ...weights });
     let plane = await startControlPlane({ temper });
     disposables.defer(() => plane[Symbol.asyncDispose]());
-    await plane.serve(options.yaml?.({ v1, v2 }) ?? split({ v1: 100, v2: 0 }));
+    const rules = options.rules?.({ v1, v2 }) ?? split({ v1: 100, v2: 0 });
+    await (typeof rules === "string" ? plane.serve(rules) : plane.set(rules));
     const directory = disposables.use(
       await makeConf({
         discovery: temper === "istiod" ? "pilotv3" : "pilotv2",
@@ -146,6 +149,9 @@ function startLoad(address: Address): RunningLoad {
     onAnswer: (key) => void seen.push(key),
   });
   return {
+    get count() {
+      return seen.length;
+    },
     async answers(count, key) {
       const counted = () => key === undefined ? seen.length : seen.filter((k) => k === key).length;
       const wanted = counted() + count;
