@@ -79,6 +79,8 @@ export function ruleOf(metadata: Messages["Metadata"] | null): string | undefine
   return `${KINDS[kind] ?? kind} ${parts[1]}/${parts[3]}`;
 }
 
+const MAX_MESSAGE = 600;
+
 /** What a decoder finds: problems refuse the resource, notes do not. */
 export interface Findings {
   readonly problems: Diagnostic[];
@@ -95,7 +97,18 @@ export function findings(origin: Origin): Findings {
   return {
     problems,
     notes,
-    problem: (field, message) => void problems.push(diagnostic("D212", message, { ...origin, field })),
-    note: (field, message, more) => void notes.push(diagnostic("D223", message, { ...origin, field }, more)),
+    problem: (field, message) =>
+      void problems.push(diagnostic("D212", oneLine(message), { ...origin, field })),
+    note: (field, message, more) =>
+      void notes.push(diagnostic("D223", oneLine(message), { ...origin, field }, more)),
   };
+}
+
+/** Names in messages come off the wire: they neither end the line nor fill the page. */
+function oneLine(message: string): string {
+  const line = message.replaceAll(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return line.length <= MAX_MESSAGE ? line : `${line.slice(0, MAX_MESSAGE)}…`;
 }
