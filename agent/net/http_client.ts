@@ -246,6 +246,9 @@ class AnswerReader {
       : head.contentLength >= 0
       ? await this.#readLength(head.contentLength)
       : await this.#readToEnd();
+    if (head.status === 400 && /HTTP request to an HTTPS server/.test(textOfBytes(body))) {
+      throw failure("D205", this.#target, "it speaks TLS");
+    }
     const framed = bodiless || head.chunked || head.contentLength >= 0;
     this.reusable = framed && !head.close && (head.minor === 1 || head.keepAlive) &&
       this.#start === this.#end;
@@ -393,6 +396,10 @@ function requestOf(target: Target, path: string): Uint8Array {
 
 async function writeAll(stream: AcceptedStream, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await stream.write(bytes.subarray(at));
+}
+
+function textOfBytes(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes.subarray(0, 200));
 }
 
 function textOf({ host, port }: Target): StreamAddress["hostname"] {
