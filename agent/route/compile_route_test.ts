@@ -24,6 +24,8 @@ Deno.test("rewrite: prefix, exact, regex and the first slash", () => {
     "/a",
   );
   assert.equal(compileRoute({ match: { prefix: "/" }, route: {} }).rewritesPath, false);
+  assert.equal(rewritten({ pathSeparatedPrefix: "/foo" }, { prefixRewrite: "/x" }, "/foo/a"), "/x/a");
+  assert.equal(rewritten({ pathSeparatedPrefix: "/foo" }, { prefixRewrite: "/x" }, "/foo"), "/x");
 });
 
 Deno.test("redirect: parts that are not named are kept", () => {
@@ -33,6 +35,7 @@ Deno.test("redirect: parts that are not named are kept", () => {
   };
   assert.equal(to({ pathRedirect: "/new" }, "http://a:81/x?q=1"), "http://a:81/new?q=1");
   assert.equal(to({ pathRedirect: "/new?z" }, "http://a/x?q=1"), "http://a/new?z");
+  assert.equal(to({ stripQuery: true, hostRedirect: "b" }, "http://a/x?q=1"), "http://b/x");
   assert.equal(to({ pathRedirect: "new" }, "http://a/x"), "http://a/new");
   assert.equal(to({ hostRedirect: "b:99" }, "http://a:81/x?q"), "http://b:99/x?q");
   assert.equal(to({ schemeRedirect: "https" }, "http://a:80/x"), "https://a/x");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { HeaderValueOption, Route } from "../model/model.ts";
-import { compileRoute } from "./compile_route.ts";
+import { compileRoute, compileVirtualHost, type TableHeaders } from "./compile_route.ts";
 import {
   applyHeaderOps,
   compileHeaderOps,
@@ -8,7 +8,7 @@ import {
   formatHeaderValue,
   parseHeaderFormat,
 } from "./headers.ts";
-import type { HeaderOps } from "./types.ts";
+import type { CompiledRoute, HeaderOps } from "./types.ts";
 
 const option = (how: "set" | "add", key: string, value: string): HeaderValueOption => ({
   header: { key, value },
@@ -121,4 +121,57 @@ Deno.test("levels: the cluster's run before the route's, so the route wins on se
   assert.equal(v2?.hostRewrite, null);
   const both = compileRoute({ ...route, route: { ...route.route, hostRewriteLiteral: "route" } });
   assert.equal(both.destinations[0]?.hostRewrite, "route");
+});
+
+Deno.test("ADD_IF_ABSENT and OVERWRITE_IF_EXISTS look at the header before the level's first addition", () => {
+  const option = (key: string, value: string, appendAction: HeaderValueOption["appendAction"]) => ({
+    header: { key, value },
+    appendAction,
+  });
+  const ops = compileHeaderOps([{
+    remove: ["x-gone"],
+    add: [
+      option("x-new", "1", "ADD_IF_ABSENT"),
+      option("x-new", "2", "ADD_IF_ABSENT"),
+      option("x-old", "3", "ADD_IF_ABSENT"),
+      option("x-old", "4", "OVERWRITE_IF_EXISTS"),
+      option("x-none", "5", "OVERWRITE_IF_EXISTS"),
+      option("x-gone", "6", "OVERWRITE_IF_EXISTS"),
+    ],
+  }]);
+  assert.deepEqual(run(ops, [["X-Old", "a"], ["x-gone", "b"]]), [["x-old", "4"], ["x-new", "1"], [
+    "x-new",
+    "2",
+  ]]);
+});
+
+Deno.test("virtual host and table: their levels come last, or first when the most specific shall win", () => {
+  const set = (value: string) => ({
+    requestHeadersToAdd: [{
+      header: { key: "x", value },
+      appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" as const,
+    }],
+  });
+  const route = {
+    match: { prefix: "/" },
+    ...set("route"),
+    route: { weightedClusters: { clusters: [{ name: "c", weight: 1, ...set("cluster") }] } },
+  };
+  const host = { name: "h", domains: ["h"], routes: [route], ...set("host") };
+  const order = (table: TableHeaders | undefined) =>
+    compileVirtualHost(host, table).routes[0]?.destinations[0]?.requestOps?.steps.map((s) => s.value?.[0]);
+  assert.deepEqual(order(undefined), ["cluster", "route", "host"]);
+  assert.deepEqual(order(set("table")), ["cluster", "route", "host", "table"]);
+  assert.deepEqual(order({ ...set("table"), mostSpecificHeaderMutationsWins: true }), [
+    "table",
+    "host",
+    "route",
+    "cluster",
+  ]);
+  const { responseOps } = compileVirtualHost({
+    ...host,
+    routes: [{ match: { prefix: "/" }, directResponse: { status: 204 } }],
+    responseHeadersToRemove: ["x-y"],
+  }).routes[0] as CompiledRoute;
+  assert.deepEqual(responseOps?.steps.map((s) => s.name), ["x-y"]);
 });

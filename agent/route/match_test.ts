@@ -16,6 +16,13 @@ Deno.test("path: exact, prefix, regex, case", () => {
   assert.equal(judge({ prefix: "/foo" }, "http://h/foobar"), "match");
   assert.equal(judge({ prefix: "/FOO", caseSensitive: false }, "http://h/foobar"), "match");
   assert.equal(judge({ prefix: "" }, "http://h/foobar"), "match");
+  const segments = { pathSeparatedPrefix: "/a" };
+  for (const path of ["/a", "/a/", "/a/b", "/a?x"]) assert.equal(judge(segments, `http://h${path}`), "match");
+  assert.equal(
+    judge(segments, "http://h/ab"),
+    'path: wanted exact "/a" or prefix "/a/", request has "/ab"',
+  );
+  assert.equal(judge({ ...segments, caseSensitive: false }, "http://h/A/b"), "match");
   assert.equal(judge({ prefix: "/b" }, "http://h/a"), 'path: wanted prefix "/b", request has "/a"');
   assert.equal(
     judge({ safeRegex: { regex: "/a" } }, "http://h/a/b"),

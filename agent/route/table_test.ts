@@ -146,6 +146,28 @@ Deno.test("rebuild: unchanged tables and virtual hosts keep their compiled form,
   assert.equal(at(first, "http://late/"), "unknownHost");
 });
 
+Deno.test("rebuild: header operations of a table recompile its virtual hosts only when they change", () => {
+  const hosts = Array.from({ length: 10 }, (_, i) => host(`h${i}`, [`h${i}`]));
+  const build = (value: string | undefined, before?: ReturnType<typeof buildRouteTables>) => {
+    const headers = value === undefined ? {} : {
+      requestHeadersToAdd: [{
+        header: { key: "x", value },
+        appendAction: "APPEND_IF_EXISTS_OR_ADD" as const,
+      }],
+    };
+    return buildRouteTables(program({ ...table("80", [...hosts]), ...headers }), before);
+  };
+  const added = (tables: ReturnType<typeof buildRouteTables>) =>
+    tables.findVirtualHost("h1", 80)?.routes[0]?.destinations[0]?.requestOps?.steps[0]?.value?.[0];
+  const none = build(undefined);
+  const first = build("a", none);
+  const same = build("a", first);
+  const changed = build("b", same);
+  const back = build(undefined, changed);
+  assert.deepEqual([none, first, same, changed, back].map(added), [undefined, "a", "a", "b", undefined]);
+  assert.equal(same.findVirtualHost("h1", 80), first.findVirtualHost("h1", 80));
+});
+
 Deno.test("rebuild: a domain claimed twice goes to the next holder when the first leaves", () => {
   const a = host("a", ["shared", "a"]);
   const b = host("b", ["shared", "b"]);

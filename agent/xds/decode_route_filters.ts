@@ -22,17 +22,18 @@ interface FilterLevel {
   readonly typed_per_filter_config: Readonly<Record<string, Messages["Any"]>>;
 }
 
-/** `cors` is the field of that name of older versions; the filter's own configuration goes before it. */
+/** `cors` is the field of that name of older versions, at `corsAt`; the filter's own configuration goes before it. */
 export function decodePerFilter(
   schema: Schema,
   level: FilterLevel,
   cors: Messages["CorsPolicy"] | null,
   at: string,
   found: Findings,
+  corsAt = `${at}.cors`,
 ): PerFilter {
   const prefix = at === "" ? "" : `${at}.`;
   const result: { -readonly [K in keyof PerFilter]: PerFilter[K] } = {};
-  if (cors !== null) result.cors = decodeCors(cors, `${prefix}cors`, found);
+  if (cors !== null) result.cors = decodeCors(cors, corsAt, found);
   for (const [name, struct] of Object.entries(level.per_filter_config ?? {})) {
     const place = `${prefix}per_filter_config["${name}"]`;
     if (name === "envoy.fault" || name === "envoy.filters.http.fault") {

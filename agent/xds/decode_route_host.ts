@@ -102,7 +102,7 @@ function decodeRoute(
   if (m.match === null) {
     found.problem(`${at}.match`, "Cannot use a route without a match: none is set; a path is wanted");
   }
-  const perFilter = decodePerFilter(schema, m, m.route?.cors ?? null, at, found);
+  const perFilter = decodePerFilter(schema, m, m.route?.cors ?? null, at, found, `${at}.route.cors`);
   const filters = mergePerFilter([perFilter, ...defaults.perFilter]);
   const from = ruleOf(m.metadata);
   return {
