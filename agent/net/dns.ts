@@ -1,23 +1,65 @@
-/** Names to addresses by the system's settings (search list, ndots, /etc/hosts). */
+/**
+ * Names to addresses by the system's settings (search list, ndots, /etc/hosts), both families.
+ *
+ * In: a name. Out: its addresses, IPv4 first, within a bounded time: a name server that swallows questions for one family (some
+ * do for AAAA) holds nothing up for long.
+ *
+ * @example
+ * ```ts ignore
+ * const addresses = await systemResolver.resolve("istio-pilot.istio-system"); // ["10.96.0.12"]
+ * ```
+ */
 import { normalAddress } from "../core/ip.ts";
 import type { Resolver } from "../core/ports.ts";
 
-/** As {@link Resolver.resolve}; `signal` gives the question up. */
-export async function resolveName(hostname: string, signal?: AbortSignal): Promise<readonly string[]> {
+/** One question to the name server. Rejects when there is no such record. */
+export type AskDns = (name: string, type: "A" | "AAAA", signal: AbortSignal) => Promise<readonly string[]>;
+
+export interface LookupLimits {
+  /** Whole lookup, ms. */
+  readonly totalMs: number;
+  /** Wait for the second family once the first has brought addresses, ms (RFC 8305, section 3, is content with 50). */
+  readonly secondMs: number;
+}
+
+const LIMITS: LookupLimits = { totalMs: 10_000, secondMs: 200 };
+
+/** Message of the error when nothing came in time (or the lookup was given up). */
+export const SILENCE = "no answer from the name server";
+
+const askSystem: AskDns = (name, type, signal) => Deno.resolveDns(name, type, { signal });
+
+/** As {@link Resolver.resolve}; `outer` gives the question up. */
+export async function resolveName(
+  hostname: string,
+  outer?: AbortSignal,
+  ask: AskDns = askSystem,
+  limits: LookupLimits = LIMITS,
+): Promise<readonly string[]> {
   if (normalAddress(hostname) !== undefined) return [hostname];
   // RFC 6761: these never leave the machine, whatever a name server says.
   if (hostname === "localhost" || hostname.endsWith(".localhost")) return ["127.0.0.1"];
-  const options = signal === undefined ? {} : { signal };
-  const [v4, v6] = await Promise.allSettled([
-    Deno.resolveDns(hostname, "A", options),
-    Deno.resolveDns(hostname, "AAAA", options),
-  ]);
-  const addresses = [
-    ...(v4.status === "fulfilled" ? v4.value : []),
-    ...(v6.status === "fulfilled" ? v6.value : []),
-  ];
-  if (addresses.length > 0) return addresses;
-  throw v4.status === "rejected" ? v4.reason : new Error(`no address for ${hostname}`);
+
+  if (outer?.aborted === true) throw new Error(SILENCE);
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  const timers = [setTimeout(stop, limits.totalMs)];
+  outer?.addEventListener("abort", stop, { once: true });
+  const question = (type: "A" | "AAAA") =>
+    ask(hostname, type, controller.signal).then((addresses) => {
+      if (addresses.length > 0) timers.push(setTimeout(stop, limits.secondMs));
+      return addresses;
+    });
+  try {
+    const [v4, v6] = await Promise.allSettled([question("A"), question("AAAA")]);
+    const addresses = [v4, v6].flatMap((answer) => answer.status === "fulfilled" ? answer.value : []);
+    if (addresses.length > 0) return addresses;
+    if (controller.signal.aborted) throw new Error(SILENCE);
+    throw v4.status === "rejected" ? v4.reason : new Error(`no address for ${hostname}`);
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    outer?.removeEventListener("abort", stop);
+  }
 }
 
 export const systemResolver: Resolver = { resolve: (hostname) => resolveName(hostname) };

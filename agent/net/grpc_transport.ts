@@ -24,7 +24,7 @@ import {
   diagnosePlaintext,
   validityFailure,
 } from "./diagnose_connection.ts";
-import { resolveName } from "./dns.ts";
+import { resolveName, SILENCE } from "./dns.ts";
 import { GrpcConnection, prepareGrpc } from "./grpc_connection.ts";
 import { backoffOver } from "./grpc_one_address.ts";
 import { GrpcStream } from "./grpc_stream.ts";
@@ -140,7 +140,11 @@ class Dial {
     try {
       return await before(signal, resolve(host, signal));
     } catch (cause) {
-      const state = signal.aborted ? this.#late("no answer from the name server") : "the name has no address";
+      const state = signal.aborted
+        ? this.#late(SILENCE)
+        : cause instanceof Error && cause.message === SILENCE
+        ? SILENCE
+        : "the name has no address";
       throw failureError(`resolve`, host, {
         code: "D201",
         state,

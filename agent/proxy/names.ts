@@ -1,20 +1,24 @@
 /**
  * Names to addresses, remembered: an answer is used for its refresh time, then asked for again in the background while the last good
- * one goes on being used. Concurrent questions for one name share one lookup.
+ * one goes on being used. A name without an address is remembered too, for some seconds. Concurrent questions for one name share one
+ * lookup.
  */
 import { MeshError } from "../core/errors.ts";
 import type { Clock, Resolver } from "../core/ports.ts";
 import { normalAddress } from "../core/ip.ts";
 
 interface Entry {
+  /** The last good answer. */
   addresses: readonly string[] | null;
+  /** What the last lookup failed with; null after a good one. */
+  failure: MeshError | null;
   /** Monotonic ms after which it is asked for again. */
   refreshAt: number;
   lookup: Promise<readonly string[]> | null;
 }
 
 const MAX_ENTRIES = 4096;
-/** A failed lookup is repeated after this, ms. */
+/** A failed lookup is repeated after this, ms; until then nobody waits for the name server again. */
 const RETRY_MS = 5000;
 
 export class Names {
@@ -29,11 +33,15 @@ export class Names {
     let entry = this.#entries.get(hostname);
     if (entry === undefined) {
       if (this.#entries.size >= MAX_ENTRIES) this.#forgetOldest();
-      entry = { addresses: null, refreshAt: 0, lookup: null };
+      entry = { addresses: null, failure: null, refreshAt: 0, lookup: null };
       this.#entries.set(hostname, entry);
     }
-    if (entry.addresses === null) return entry.lookup ?? this.#ask(hostname, entry, refreshMs);
-    if (entry.lookup === null && this.clock.monotonic() >= entry.refreshAt) {
+    const due = entry.lookup === null && this.clock.monotonic() >= entry.refreshAt;
+    if (entry.addresses === null) {
+      if (entry.failure !== null && !due && entry.lookup === null) return Promise.reject(entry.failure);
+      return entry.lookup ?? this.#ask(hostname, entry, refreshMs);
+    }
+    if (due) {
       // The last good answer stands in until the new one is here; a failure leaves it standing.
       this.#ask(hostname, entry, refreshMs).catch(() => {});
     }
@@ -44,16 +52,16 @@ export class Names {
     const lookup = this.resolver.resolve(hostname).then((addresses) => {
       if (addresses.length === 0) throw new Error("no address");
       entry.addresses = addresses;
+      entry.failure = null;
       entry.refreshAt = this.clock.monotonic() + refreshMs;
       entry.lookup = null;
       return addresses;
     }).catch((cause: unknown) => {
       entry.lookup = null;
       entry.refreshAt = this.clock.monotonic() + RETRY_MS;
-      if (entry.addresses === null) this.#entries.delete(hostname);
-      throw new MeshError("P207", `Cannot resolve "${hostname}": the resolver knows no address of it`, {
-        cause,
-      });
+      const text = `Cannot resolve "${hostname}": the resolver knows no address of it`;
+      entry.failure = new MeshError("P207", text, { cause });
+      throw entry.failure;
     });
     entry.lookup = lookup;
     return lookup;
