@@ -130,7 +130,7 @@ export function createAdmin(input: AdminInput): Admin {
   };
 
   const programOf = async (url: URL): Promise<Response> => {
-    const { program } = world.current;
+    const { program, tables } = world.current;
     const format = url.searchParams.get("format") ?? "text";
     if (format === "text") {
       const { programLines } = await import("../route/program_text.ts");
@@ -141,11 +141,9 @@ export function createAdmin(input: AdminInput): Admin {
       return streamed(programJsonPieces(program), "", "application/json");
     }
     if (format === "envoy") {
-      const { envoyBootstrap } = await import("./envoy_bootstrap.ts");
-      return json(envoyBootstrap(program, {
-        listen: config.listen.http,
-        outbound: config.proxy.outboundTrafficPolicy,
-      }));
+      const { envoyBootstrapPieces } = await import("./envoy_bootstrap.ts");
+      const options = { listen: config.listen.http, outbound: config.proxy.outboundTrafficPolicy, tables };
+      return streamed(envoyBootstrapPieces(program, options), "", "application/json");
     }
     return text(`Cannot print format "${format}": want text, json or envoy\n`, 400);
   };

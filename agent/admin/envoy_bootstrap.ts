@@ -14,9 +14,11 @@
  * console.log(JSON.stringify(envoyBootstrap(program, { listen: { hostname: "127.0.0.1", port: 10000 } }), null, 2));
  * ```
  */
+import { jsonPieces, Lazy } from "../core/json_pieces.ts";
 import type { StreamAddress } from "../core/ports.ts";
 import { BLACKHOLE_CLUSTER, PASSTHROUGH_CLUSTER, type Program, type VirtualHost } from "../model/model.ts";
 import { buildRouteTables } from "../route/table.ts";
+import type { RouteTables } from "../route/types.ts";
 import { DNS_CACHE, envoyCluster, forwardProxyCluster, needsForwardProxy } from "./envoy_cluster.ts";
 import { extension, type Json, type JsonObject } from "./envoy_json.ts";
 import { envoyRoute } from "./envoy_route.ts";
@@ -27,6 +29,8 @@ export interface BootstrapOptions {
   readonly admin?: StreamAddress;
   /** What happens to hosts that no rule knows. Default ALLOW_ANY, as in Istio. */
   readonly outbound?: "ALLOW_ANY" | "REGISTRY_ONLY";
+  /** Of the program; made anew when absent. */
+  readonly tables?: Pick<RouteTables, "findVirtualHost">;
 }
 
 const RUNTIME: JsonObject = {
@@ -39,14 +43,24 @@ const RUNTIME: JsonObject = {
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 export function envoyBootstrap(program: Program, options: BootstrapOptions): JsonObject {
+  return bootstrap(program, options, (items) => [...items]) as JsonObject;
+}
+
+/** {@link envoyBootstrap} as JSON text, piece by piece: clusters and virtual hosts are made as they are read. */
+export function envoyBootstrapPieces(program: Program, options: BootstrapOptions): Generator<string> {
+  return jsonPieces(bootstrap(program, options, (items) => new Lazy(items)));
+}
+
+/** `list` takes what may be long. */
+function bootstrap(
+  program: Program,
+  options: BootstrapOptions,
+  list: (items: Iterable<Json>) => unknown,
+): unknown {
   const outbound = options.outbound ?? "ALLOW_ANY";
-  const clusters: Json[] = [];
-  for (const [name, cluster] of program.clusters) {
-    if (name === PASSTHROUGH_CLUSTER || name === BLACKHOLE_CLUSTER) continue;
-    clusters.push(envoyCluster(cluster, program));
-  }
-  if (outbound === "ALLOW_ANY") clusters.push(forwardProxyCluster(PASSTHROUGH_CLUSTER));
   const forwards = outbound === "ALLOW_ANY" || [...program.clusters.values()].some(needsForwardProxy);
+  const tables = options.tables ?? buildRouteTables(program);
+  const virtualHosts = list(mergedVirtualHosts(program, outbound, tables));
   return {
     node: { id: "mesh-agent", cluster: "mesh-agent" },
     ...(options.admin === undefined ? {} : { admin: { address: socketAddress(options.admin) } }),
@@ -56,25 +70,33 @@ export function envoyBootstrap(program: Program, options: BootstrapOptions): Jso
         name: "outbound_proxy",
         address: socketAddress(options.listen),
         filterChains: [{
-          filters: [
-            extension(
-              "envoy.filters.network.http_connection_manager",
-              HCM,
-              connectionManager(program, outbound, forwards),
-            ),
-          ],
+          filters: [{
+            name: "envoy.filters.network.http_connection_manager",
+            typedConfig: {
+              "@type": `type.googleapis.com/${HCM}`,
+              ...connectionManager(virtualHosts, forwards),
+            },
+          }],
         }],
       }],
-      clusters,
+      clusters: list(staticClusters(program, outbound)),
     },
   };
+}
+
+function* staticClusters(program: Program, outbound: string): Generator<Json> {
+  for (const [name, cluster] of program.clusters) {
+    if (name === PASSTHROUGH_CLUSTER || name === BLACKHOLE_CLUSTER) continue;
+    yield envoyCluster(cluster, program);
+  }
+  if (outbound === "ALLOW_ANY") yield forwardProxyCluster(PASSTHROUGH_CLUSTER);
 }
 
 function socketAddress(address: StreamAddress): JsonObject {
   return { socketAddress: { address: address.hostname, portValue: address.port } };
 }
 
-function connectionManager(program: Program, outbound: string, forwards: boolean): JsonObject {
+function connectionManager(virtualHosts: unknown, forwards: boolean): object {
   const http = "envoy.extensions.filters.http";
   return {
     statPrefix: "outbound_proxy",
@@ -86,7 +108,7 @@ function connectionManager(program: Program, outbound: string, forwards: boolean
       name: "outbound_proxy",
       validateClusters: false,
       maxDirectResponseBodySizeBytes: 1048576,
-      virtualHosts: mergedVirtualHosts(program, outbound),
+      virtualHosts,
     },
     httpFilters: [
       extension("envoy.filters.http.fault", `${http}.fault.v3.HTTPFault`, {}),
@@ -109,11 +131,11 @@ function connectionManager(program: Program, outbound: string, forwards: boolean
 
 /** Domains already given away, and virtual-host names, both unique in one table. */
 class Merge {
-  readonly virtualHosts: Json[] = [];
   readonly #domains = new Set<string>();
   readonly #names = new Set<string>();
 
-  add(name: string, domains: readonly string[], routes: readonly Json[]): void {
+  /** The virtual host with what is left of its domains; none when nothing is. */
+  *add(name: string, domains: readonly string[], routes: () => readonly Json[]): Generator<Json> {
     const free = domains.filter((d) => {
       const key = d.toLowerCase();
       if (this.#domains.has(key)) return false;
@@ -124,21 +146,29 @@ class Merge {
     let unique = name;
     for (let n = 2; this.#names.has(unique); n++) unique = `${name}#${n}`;
     this.#names.add(unique);
-    this.virtualHosts.push({ name: unique, domains: free, routes: [...routes] });
+    yield { name: unique, domains: free, routes: routes() };
   }
 }
 
-function mergedVirtualHosts(program: Program, outbound: string): Json[] {
+/** Hosts looked up for one virtual host of unknown ports: a few milliseconds. */
+const AT_ONCE = 2_000;
+
+function* mergedVirtualHosts(
+  program: Program,
+  outbound: string,
+  lookUp: Pick<RouteTables, "findVirtualHost">,
+): Generator<Json> {
   const merge = new Merge();
   const known: string[] = [];
   const catchAll: Json[] = [];
   const tables = [...program.routeConfigurations.values()];
   const portOf = (name: string) => /^\d{1,5}$/.test(name) ? Number(name) : undefined;
+  const routesOf = (vh: VirtualHost) => () => vh.routes.map(envoyRoute);
   // As in the agent's own look-up: `host:port` tables, then the ports' tables, then http_proxy for what they lack.
   for (const table of tables) {
     if (portOf(table.name) !== undefined || !/:\d{1,5}$/.test(table.name)) continue;
     for (const vh of table.virtualHosts) {
-      merge.add(vh.name, vh.domains.map((d) => d === "*" ? table.name : d), vh.routes.map(envoyRoute));
+      yield* merge.add(vh.name, vh.domains.map((d) => d === "*" ? table.name : d), routesOf(vh));
     }
   }
   for (const table of tables) {
@@ -147,26 +177,26 @@ function mergedVirtualHosts(program: Program, outbound: string): Json[] {
     for (const vh of table.virtualHosts) {
       const named = vh.domains.filter((d) => d !== "*");
       known.push(...named.map(withoutPort));
-      merge.add(vh.name, named.flatMap((d) => domainsAt(d, port)), vh.routes.map(envoyRoute));
+      yield* merge.add(vh.name, named.flatMap((d) => domainsAt(d, port)), routesOf(vh));
       if (named.length < vh.domains.length && !isPolicy(vh)) catchAll.push(...onPort(vh, port));
     }
   }
   for (const vh of tables.find((t) => t.name === "http_proxy")?.virtualHosts ?? []) {
     if (isPolicy(vh)) continue;
     known.push(...vh.domains.map(withoutPort));
-    merge.add(vh.name, vh.domains.filter((d) => d !== "*"), vh.routes.map(envoyRoute));
+    yield* merge.add(vh.name, vh.domains.filter((d) => d !== "*"), routesOf(vh));
   }
   // A wildcard of table 80 serves a bare host that is known by name on another port only.
-  const lookUp = buildRouteTables(program);
   const exact = known.filter((d) => !d.includes("*"));
   const wildcards = [...new Set(known.filter((d) => d.startsWith("*")))];
   const notFound = { match: { prefix: "" }, directResponse: { status: 404 } };
-  merge.add(
-    "unknown_port",
-    exact.flatMap((d) => lookUp.findVirtualHost(d, 80) === undefined ? [d, `${d}:*`] : [`${d}:*`]),
-    [notFound],
-  );
-  merge.add("other", ["*"], [
+  for (let at = 0; at < exact.length; at += AT_ONCE) {
+    const domains = exact.slice(at, at + AT_ONCE).flatMap((d) =>
+      lookUp.findVirtualHost(d, 80) === undefined ? [d, `${d}:*`] : [`${d}:*`]
+    );
+    yield* merge.add("unknown_port", domains, () => [notFound]);
+  }
+  yield* merge.add("other", ["*"], () => [
     ...wildcards.map((d) => ({
       match: { prefix: "", headers: [authority(`(?i).+${escapeRegex(d.slice(1))}(:\\d+)?`)] },
       directResponse: { status: 404 },
@@ -176,7 +206,6 @@ function mergedVirtualHosts(program: Program, outbound: string): Json[] {
       ? { name: "allow_any", match: { prefix: "/" }, route: { cluster: PASSTHROUGH_CLUSTER, timeout: "0s" } }
       : { name: "block_all", match: { prefix: "/" }, directResponse: { status: 502 } },
   ]);
-  return merge.virtualHosts;
 }
 
 /** Istio's own last virtual host of a table; here the outbound policy takes its place. */

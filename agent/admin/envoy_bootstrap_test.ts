@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Cluster, Program, VirtualHost } from "../model/model.ts";
-import { envoyBootstrap } from "./envoy_bootstrap.ts";
+import { envoyBootstrap, envoyBootstrapPieces } from "./envoy_bootstrap.ts";
 import { envoyCluster } from "./envoy_cluster.ts";
 import type { JsonObject } from "./envoy_json.ts";
 import { envoyRoute } from "./envoy_route.ts";
@@ -31,7 +31,9 @@ const program: Program = {
 function tableOf(
   outbound: "ALLOW_ANY" | "REGISTRY_ONLY",
 ): readonly { name: string; domains: string[]; routes: JsonObject[] }[] {
-  const made = envoyBootstrap(program, { listen: { hostname: "127.0.0.1", port: 1 }, outbound });
+  const options = { listen: { hostname: "127.0.0.1", port: 1 }, outbound } as const;
+  const made = envoyBootstrap(program, options);
+  assert.equal([...envoyBootstrapPieces(program, options)].join(""), JSON.stringify(made, null, 2));
   // deno-lint-ignore no-explicit-any
   return (made as any).staticResources.listeners[0].filterChains[0].filters[0].typedConfig.routeConfig
     .virtualHosts;

@@ -11,6 +11,7 @@
  * ```
  */
 import { formatOrigin, type Origin } from "../core/diagnostics.ts";
+import { jsonPieces, Lazy } from "../core/json_pieces.ts";
 import type {
   Cluster,
   ClusterLoadAssignment,
@@ -39,19 +40,19 @@ export function programJson(program: Program): {
 }
 
 /** {@link programJson} as text, piece by piece: a program of 10,000 clusters is tens of megabytes. */
-export function* programJsonPieces(program: Program): Generator<string> {
-  let separator = "{";
-  for (const [name, list] of Object.entries(programJson(program))) {
-    yield `${separator}\n  "${name}": [`;
-    separator = ",";
-    let first = true;
-    for (const item of list) {
-      yield `${first ? "" : ","}\n    ${JSON.stringify(item, null, 2).replaceAll("\n", "\n    ")}`;
-      first = false;
+export function programJsonPieces(program: Program): Generator<string> {
+  const { routeConfigurations, listeners, clusters, loadAssignments } = program;
+  const tables = function* () {
+    for (const table of routeConfigurations.values()) {
+      yield { ...table, virtualHosts: new Lazy(table.virtualHosts) };
     }
-    yield first ? "]" : "\n  ]";
-  }
-  yield "\n}";
+  };
+  return jsonPieces({
+    routeConfigurations: new Lazy(tables()),
+    listeners: new Lazy(listeners?.values() ?? []),
+    clusters: new Lazy(clusters.values()),
+    loadAssignments: new Lazy(loadAssignments.values()),
+  });
 }
 
 export function programText(program: Program): string {
