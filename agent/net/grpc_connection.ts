@@ -135,7 +135,8 @@ export class GrpcConnection {
     this.#call = this.#channel.createCall(plan.path, Infinity, plan.authority, null, null);
     this.#call.start(metadata, {
       onReceiveMetadata: () => {},
-      onReceiveMessage: (message: Uint8Array) => this.#deliver(message),
+      onReceiveMessage: ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+        this.#deliver(new Uint8Array(buffer, byteOffset, byteLength)),
       onReceiveStatus: ({ code, details }) => {
         this.#over = true;
         settleEnded({ code, details });
