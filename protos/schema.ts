@@ -72,9 +72,15 @@ async function load(): Promise<Schema> {
   return schemaOf(root, (bytes) => protobuf.Reader.create(bytes));
 }
 
-function undecodable(name: string, cause: unknown): MeshError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new MeshError("D211", `Cannot decode ${name}: ${reason}`, { side: "upstream", cause });
+/** What `decode` gives; whatever it throws becomes a MeshError D211. */
+export function orUndecodable<T>(name: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (cause) {
+    if (cause instanceof MeshError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new MeshError("D211", `Cannot decode ${name}: ${reason}`, { side: "upstream", cause });
+  }
 }
 
 function schemaOf(root: Root, reader: (bytes: Uint8Array) => unknown): Schema {
@@ -90,21 +96,10 @@ function schemaOf(root: Root, reader: (bytes: Uint8Array) => unknown): Schema {
   nullAbsentMembers(root);
   const structs = structReader(root);
   return {
-    decode(name, bytes) {
-      try {
-        return typeOf(name).decode(bytes) as never;
-      } catch (cause) {
-        throw undecodable(name, cause);
-      }
-    },
+    decode: (name, bytes) => orUndecodable(name, () => typeOf(name).decode(bytes) as never),
     encode: (name, value) => typeOf(name).encode(value as never).finish(),
-    structToMessage(name, struct) {
-      try {
-        return structs.message(typeOf(name), struct, name) as never;
-      } catch (cause) {
-        throw undecodable(name, cause);
-      }
-    },
+    structToMessage: (name, struct) =>
+      orUndecodable(name, () => structs.message(typeOf(name), struct, name) as never),
     jsonToStruct,
     enumName: (name, value) => root.lookupEnum(`xds.${name}`).valuesById[value] as never,
     reader: (bytes) => reader(bytes) as WireReader,

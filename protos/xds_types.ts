@@ -86,9 +86,6 @@ export interface Messages {
     readonly resource: Messages["Any"] | null;
     readonly name: string;
   };
-  readonly "NamedResource": {
-    readonly name: string;
-  };
   readonly "Node": {
     readonly id: string;
     readonly cluster: string;

@@ -24,6 +24,8 @@ export const MAIN_FILES: readonly string[] = [
   "agent/proxy/pipeline.ts",
   "agent/route/table.ts",
   "agent/settings/read.ts",
+  "agent/xds/codec.ts",
+  "protos/schema.ts",
 ];
 
 /** What is missing in a main file's opening, as words; empty when it is complete. */

@@ -15,19 +15,13 @@
  * );
  * ```
  */
-import { loadSchema, type Messages, type Partly, type Schema } from "../../protos/schema.ts";
+import { loadSchema, type Messages, orUndecodable, type Partly, type Schema } from "../../protos/schema.ts";
 import { decodeCluster } from "./decode_cluster.ts";
 import { createAssignmentDecoder } from "./decode_endpoint.ts";
 import { decodeListener } from "./decode_listener.ts";
+import { decodeResponse } from "./decode_response.ts";
 import { decodeRouteConfiguration } from "./decode_route.ts";
-import {
-  type Envelope,
-  type Generation,
-  type Node,
-  type Request,
-  typeUrlOf,
-  type XdsCodec,
-} from "./types.ts";
+import { type Generation, type Node, type Request, typeUrlOf, type XdsCodec } from "./types.ts";
 
 /** google.rpc.Code of every NACK. */
 const INVALID_ARGUMENT = 3;
@@ -38,7 +32,11 @@ export async function createCodec(): Promise<XdsCodec> {
   const assignments = createAssignmentDecoder(schema);
   return {
     encodeRequest: (generation, request, node) => encodeRequest(schema, generation, request, node),
-    decodeResponse: (message, delta) => delta ? decodeDelta(schema, message) : decodeSotw(schema, message),
+    decodeResponse: (message, delta) =>
+      orUndecodable(
+        delta ? "DeltaDiscoveryResponse" : "DiscoveryResponse",
+        () => decodeResponse(schema, message, delta),
+      ),
     decodeCluster: (raw, origin) => decodeCluster(schema, assignments, raw, origin),
     decodeLoadAssignment: (raw, origin) => assignments.resource(raw, origin),
     decodeListener: (raw, origin) => decodeListener(schema, raw, origin),
@@ -82,54 +80,4 @@ function nodeOf(schema: Schema, node: Node): Partly<Messages["Node"]> {
     metadata: schema.jsonToStruct(node.metadata),
     locality: region === undefined ? null : { region, zone, sub_zone: subZone },
   };
-}
-
-function decodeSotw(schema: Schema, bytes: Uint8Array): Envelope {
-  const message = schema.decode("DiscoveryResponse", bytes);
-  return {
-    version: message.version_info,
-    typeUrl: message.type_url,
-    nonce: message.nonce,
-    // Pilot 0.8 sends a resource that it does not have as an Any without a value.
-    resources: message.resources.filter(({ value }) => value.length > 0).map(({ type_url, value }) => ({
-      name: nameOf(schema, value),
-      version: "",
-      typeUrl: type_url,
-      bytes: value,
-    })),
-    removed: [],
-  };
-}
-
-function decodeDelta(schema: Schema, bytes: Uint8Array): Envelope {
-  const message = schema.decode("DeltaDiscoveryResponse", bytes);
-  return {
-    version: message.system_version_info,
-    typeUrl: message.type_url,
-    nonce: message.nonce,
-    // A wrapper without a resource says that it has not changed.
-    resources: message.resources.flatMap(({ name, version, resource }) =>
-      resource === null ? [] : [{
-        name: name !== "" ? name : nameOf(schema, resource.value),
-        version,
-        typeUrl: resource.type_url,
-        bytes: resource.value,
-      }]
-    ),
-    removed: message.removed_resources,
-  };
-}
-
-/**
- * Field 1 of a resource: its name in each of the four types. Empty when there is none. Bytes that are broken further on still
- * have a name when it stands first, as every encoder puts it; their decoder refuses them.
- */
-function nameOf(schema: Schema, bytes: Uint8Array): string {
-  try {
-    return schema.decode("NamedResource", bytes).name;
-  } catch {
-    const [tag, length] = bytes;
-    const isWhole = tag === 10 && length !== undefined && length < 128 && length + 2 <= bytes.length;
-    return isWhole ? new TextDecoder().decode(bytes.subarray(2, 2 + length)) : "";
-  }
 }

@@ -173,7 +173,7 @@ Deno.test("a response with a broken resource is still one, so that the resource 
     const [value, name] of [
       [[0x0a, 1, 0x61, 0x12, 9], "a"],
       [[0x0a, 9, 0x61], ""],
-      [[0x0a, 1, 0xff], "\ufffd"],
+      [[0x0a, 1, 0xff], ""],
     ] as const
   ) {
     const message = response({ resources: [{ value: Uint8Array.from(value) }], nonce: "n" });

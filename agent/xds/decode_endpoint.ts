@@ -4,11 +4,28 @@
  *
  * In: bytes. Out: an assignment, and what is wrong with it at field paths in proto names.
  */
-import { MeshError } from "../core/errors.ts";
 import type { Origin } from "../core/diagnostics.ts";
 import { normalAddress } from "../core/ip.ts";
 import type { ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints } from "../model/model.ts";
-import type { Schema, WireReader } from "../../protos/schema.ts";
+import { orUndecodable, type Schema, type WireReader } from "../../protos/schema.ts";
+import {
+  enter,
+  F1,
+  F2,
+  F2_VARINT,
+  F3,
+  F3_VARINT,
+  F4,
+  F5,
+  F5_VARINT,
+  F7,
+  F8,
+  leave,
+  skip,
+  text,
+  textIs,
+  wrapped,
+} from "./wire_fields.ts";
 import type { DecodeResult, RawResource } from "./types.ts";
 import { type Findings, findings } from "./values.ts";
 
@@ -46,19 +63,6 @@ const TLS_MODE_ISTIO = Uint8Array.from([
   ...[0x0a, 0x12, 0x0a, 0x07, ...new TextEncoder().encode("tlsMode")],
   ...[0x12, 0x07, 0x1a, 0x05, ...new TextEncoder().encode("istio")],
 ]);
-
-// Tags: field number << 3 | wire type (0 varint, 2 length-delimited).
-const F1 = 0x0a;
-const F1_VARINT = 0x08;
-const F2 = 0x12;
-const F2_VARINT = 0x10;
-const F3 = 0x1a;
-const F3_VARINT = 0x18;
-const F4 = 0x22;
-const F5 = 0x2a;
-const F5_VARINT = 0x28;
-const F7 = 0x3a;
-const F8 = 0x42;
 
 /** What the fields of one endpoint said. */
 interface Draft {
@@ -338,18 +342,8 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
     return schema.decode("Struct", r.buf.subarray(r.pos, r.len)).fields["tlsMode"]?.string_value === "istio";
   };
 
-  const inline = (bytes: Uint8Array, found: Findings, rules: AssignmentRules): ClusterLoadAssignment => {
-    try {
-      return assignment(schema.reader(bytes), found, rules);
-    } catch (cause) {
-      if (cause instanceof MeshError) throw cause;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new MeshError("D211", `Cannot decode ClusterLoadAssignment: ${reason}`, {
-        side: "upstream",
-        cause,
-      });
-    }
-  };
+  const inline = (bytes: Uint8Array, found: Findings, rules: AssignmentRules): ClusterLoadAssignment =>
+    orUndecodable("ClusterLoadAssignment", () => assignment(schema.reader(bytes), found, rules));
 
   return {
     inline,
@@ -364,63 +358,4 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
         : { value: { ...value, origin }, notes: found.notes };
     },
   };
-}
-
-/** Goes into a length-delimited field; the reader then ends with it. Returns where it ended before. */
-function enter(r: WireReader): number {
-  const end = r.size() + r.pos;
-  if (end > r.len) throw new RangeError(`index out of range: ${end} > ${r.len}`);
-  const outer = r.len;
-  r.len = end;
-  return outer;
-}
-
-function leave(r: WireReader, outer: number): void {
-  if (r.pos !== r.len) throw new RangeError(`index out of range: ${r.pos} > ${r.len}`);
-  r.len = outer;
-}
-
-function skip(r: WireReader, tag: number): void {
-  r.skipType(tag & 7, 0, tag >>> 3);
-}
-
-/** google.protobuf.UInt32Value. */
-function wrapped(r: WireReader): number {
-  const outer = enter(r);
-  let value = 0;
-  while (r.pos < r.len) {
-    const tag = r.tag();
-    if (tag === F1_VARINT) value = r.uint32();
-    else skip(r, tag);
-  }
-  leave(r, outer);
-  return value;
-}
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-/** A string; short ASCII ones are made without a decoder, in one flat piece. */
-function text(r: WireReader): string {
-  const outer = enter(r);
-  const bytes = r.buf.subarray(r.pos, r.len);
-  r.pos = r.len;
-  r.len = outer;
-  if (bytes.length > 64) return utf8.decode(bytes);
-  for (let i = 0; i < bytes.length; i++) {
-    if (bytes[i]! > 127) return utf8.decode(bytes);
-  }
-  return String.fromCharCode.apply(null, bytes as unknown as number[]);
-}
-
-function textIs(r: WireReader, wanted: string): boolean {
-  const outer = enter(r);
-  const start = r.pos;
-  const length = r.len - start;
-  r.pos = r.len;
-  r.len = outer;
-  if (length !== wanted.length) return false;
-  for (let i = 0; i < length; i++) {
-    if (r.buf[start + i] !== wanted.charCodeAt(i)) return false;
-  }
-  return true;
 }

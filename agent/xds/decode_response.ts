@@ -1,0 +1,83 @@
+/**
+ * DiscoveryResponse and DeltaDiscoveryResponse, split into resources that stay bytes. Read off the wire: of 10,000 resources only
+ * the names become strings here, so that a large push does not hold the others up.
+ */
+import type { Schema, WireReader } from "../../protos/schema.ts";
+import type { Envelope, RawResource } from "./types.ts";
+import { enter, F1, F2, F3, F4, F5, F6, leave, skip, text, textAgain } from "./wire_fields.ts";
+
+/** Throws when the bytes are no response. */
+export function decodeResponse(schema: Schema, message: Uint8Array, delta: boolean): Envelope {
+  const r = schema.reader(message);
+  let version = "", typeUrl = "", nonce = "", lastUrl = "";
+  const resources: RawResource[] = [];
+  const removed: string[] = [];
+  while (r.pos < r.len) {
+    const tag = r.tag();
+    if (tag === F1) version = text(r);
+    else if (tag === F2) {
+      const resource = delta ? wrappedResource(r, lastUrl) : bareResource(r, lastUrl);
+      if (resource === undefined) continue;
+      lastUrl = resource.typeUrl;
+      resources.push(resource);
+    } else if (tag === F4) typeUrl = text(r);
+    else if (tag === F5) nonce = text(r);
+    else if (tag === F6 && delta) removed.push(text(r));
+    else skip(r, tag);
+  }
+  return { version, typeUrl, nonce, resources, removed };
+}
+
+/** google.protobuf.Any. Pilot 0.8 sends a resource that it does not have as one without a value: undefined. */
+function bareResource(r: WireReader, lastUrl: string): RawResource | undefined {
+  const outer = enter(r);
+  let typeUrl = "", name = "";
+  let bytes: Uint8Array | undefined;
+  while (r.pos < r.len) {
+    const tag = r.tag();
+    if (tag === F1) typeUrl = textAgain(r, lastUrl);
+    else if (tag === F2) {
+      const outerValue = enter(r);
+      const end = r.len;
+      bytes = r.pos === end ? undefined : r.buf.subarray(r.pos, end);
+      name = nameOf(r);
+      r.pos = end;
+      r.len = outerValue;
+    } else skip(r, tag);
+  }
+  leave(r, outer);
+  return bytes === undefined ? undefined : { name, version: "", typeUrl, bytes };
+}
+
+/** Resource of delta. One without a resource in it says that nothing changed: undefined. */
+function wrappedResource(r: WireReader, lastUrl: string): RawResource | undefined {
+  const outer = enter(r);
+  let version = "", name = "";
+  let resource: RawResource | undefined;
+  while (r.pos < r.len) {
+    const tag = r.tag();
+    if (tag === F1) version = text(r);
+    else if (tag === F2) resource = bareResource(r, lastUrl);
+    else if (tag === F3) name = text(r);
+    else skip(r, tag);
+  }
+  leave(r, outer);
+  return resource === undefined ? undefined : { ...resource, version, name: name || resource.name };
+}
+
+/**
+ * Field 1 of a resource: its name in each of the four types. Empty when there is none. Bytes that are broken further on still
+ * have a name when it stands first, as every encoder puts it; their decoder refuses them.
+ */
+function nameOf(r: WireReader): string {
+  try {
+    while (r.pos < r.len) {
+      const tag = r.tag();
+      if (tag === F1) return text(r);
+      skip(r, tag);
+    }
+  } catch {
+    // Nothing here to tell of: the resource's own decoder does.
+  }
+  return "";
+}
