@@ -71,7 +71,7 @@ function decodeAddress(m: Messages["Listener"], found: Findings): { address: str
   }
   if (m.address?.pipe) return { address: m.address.pipe.path, port: 0 };
   // Listeners inside Envoy, and those of gRPC without proxy: nothing connects to them from outside.
-  return { address: m.address?.envoy_internal_address?.server_listener_name ?? "", port: 0 };
+  return { address: m.address?.envoy_internal_address?.server_listener_name || m.name, port: 0 };
 }
 
 function decodeChain(

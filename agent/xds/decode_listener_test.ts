@@ -49,7 +49,7 @@ Deno.test("addresses: socket, pipe, inside Envoy, none", () => {
   assert.deepEqual(at({ socket_address: { address: "::1" } }), ["::1", 0]);
   assert.deepEqual(at({ pipe: { path: "/var/run/x" } }), ["/var/run/x", 0]);
   assert.deepEqual(at({ envoy_internal_address: { server_listener_name: "inner" } }), ["inner", 0]);
-  assert.deepEqual(at(null), ["", 0]);
+  assert.deepEqual(at(null), ["l", 0]);
 });
 
 Deno.test("direction, bind_to_port in both places, original destination", () => {

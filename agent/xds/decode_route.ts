@@ -68,7 +68,7 @@ class TableDecoding implements RouteDecoding {
   #compared = 0;
 
   constructor(schema: Schema, bytes: Uint8Array, origin: Origin, previous: RouteConfiguration | undefined) {
-    const { spans, rest } = splitMessage(bytes, VIRTUAL_HOSTS);
+    const { spans, rest } = splitMessage(schema, bytes, VIRTUAL_HOSTS);
     this.#schema = schema;
     this.#bytes = bytes;
     this.#origin = origin;

@@ -35,7 +35,7 @@ export function decodePerFilter(
   const result: { -readonly [K in keyof PerFilter]: PerFilter[K] } = {};
   if (cors !== null) result.cors = decodeCors(cors, corsAt, found);
   for (const [name, struct] of Object.entries(level.per_filter_config ?? {})) {
-    const place = `${prefix}per_filter_config["${name}"]`;
+    const place = `${prefix}per_filter_config[${JSON.stringify(name)}]`;
     if (name === "envoy.fault" || name === "envoy.filters.http.fault") {
       result.fault = decodeFault(schema.structToMessage("HTTPFault", struct), place, found);
     } else if (name === "envoy.cors" || name === "envoy.filters.http.cors") {
@@ -43,7 +43,7 @@ export function decodePerFilter(
     }
   }
   for (const [name, any] of Object.entries(level.typed_per_filter_config)) {
-    readTyped(schema, any, `${prefix}typed_per_filter_config["${name}"]`, found, name, result);
+    readTyped(schema, any, `${prefix}typed_per_filter_config[${JSON.stringify(name)}]`, found, name, result);
   }
   return Object.keys(result).length === 0 ? NO_FILTERS : result;
 }

@@ -61,7 +61,7 @@ export function decodeVirtualHost(
   };
   // By name: the virtual host may be at another place of a later answer that leaves it as it is.
   const place = origin.field === undefined ? "" : `${origin.field}.`;
-  const named = { ...origin, field: `${place}virtual_hosts["${m.name}"]` };
+  const named = { ...origin, field: `${place}virtual_hosts[${JSON.stringify(m.name)}]` };
   const routes = m.routes.map((route, i) =>
     decodeRoute(
       schema,

@@ -1,5 +1,7 @@
 /** The bytes of a large table, looked at without decoding them: where its members lie, and whether they changed. */
 import { MeshError } from "../core/errors.ts";
+import type { Schema } from "../../protos/schema.ts";
+import { enter, leave, skip } from "./wire_fields.ts";
 
 /** Members of one repeated field of a message, and the message without them. */
 export interface SplitMessage {
@@ -10,53 +12,29 @@ export interface SplitMessage {
 }
 
 /** Throws MeshError D211 when the bytes are no message. */
-export function splitMessage(bytes: Uint8Array, field: number): SplitMessage {
+export function splitMessage(schema: Schema, bytes: Uint8Array, field: number): SplitMessage {
   const spans: number[] = [];
   const others: Uint8Array[] = [];
-  let at = 0;
-
-  const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; scale < 2 ** 70; scale *= 128) {
-      const byte = bytes[at++];
-      if (byte === undefined) throw broken("it ends inside a number");
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
-    throw broken(`a number at byte ${at} is too long`);
-  };
-
-  while (at < bytes.length) {
-    const start = at;
-    const tag = varint();
-    const number = Math.floor(tag / 8);
-    switch (tag % 8) {
-      case 0:
-        varint();
-        break;
-      case 1:
-        at += 8;
-        break;
-      case 2: {
-        const length = varint();
-        if (number === field) spans.push(at, at + length);
-        at += length;
-        break;
+  try {
+    const reader = schema.reader(bytes);
+    while (reader.pos < reader.len) {
+      const start = reader.pos;
+      const tag = reader.tag();
+      if (tag >>> 3 !== field) {
+        skip(reader, tag);
+        others.push(bytes.subarray(start, reader.pos));
+        continue;
       }
-      case 5:
-        at += 4;
-        break;
-      default:
-        throw broken(`byte ${start} begins no field`);
+      const outer = enter(reader);
+      spans.push(reader.pos, reader.len);
+      reader.pos = reader.len;
+      leave(reader, outer);
     }
-    if (at > bytes.length) throw broken(`field ${number} at byte ${start} is longer than the message`);
-    if (number !== field) others.push(bytes.subarray(start, at));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new MeshError("D211", `Cannot decode RouteConfiguration: ${reason}`, { side: "upstream", cause });
   }
   return { spans, rest: joined(others) };
-}
-
-function broken(reason: string): MeshError {
-  return new MeshError("D211", `Cannot decode RouteConfiguration: ${reason}`, { side: "upstream" });
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
