@@ -99,9 +99,10 @@ class Store implements XdsStore {
     const absentGo = complete ? (name: string) => !resources.has(name) && !bad.has(name) : undefined;
     let problems: readonly Diagnostic[] = [];
     if (type === "CDS") {
-      this.#clusters.take(resources as ReadonlyMap<string, Cluster>, removed, absentGo);
-      this.#settleClusters(nowMs);
-      this.#promote(nowMs);
+      if (this.#clusters.take(resources as ReadonlyMap<string, Cluster>, removed, absentGo)) {
+        this.#settleClusters(nowMs);
+        this.#promote(nowMs);
+      }
     } else if (type === "EDS") {
       this.#assignmentsSpoken = true;
       const assignments = resources as ReadonlyMap<string, ClusterLoadAssignment>;

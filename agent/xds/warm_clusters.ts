@@ -37,17 +37,24 @@ export class WarmClusters {
     this.#generation = generation;
   }
 
+  /** False when it is what was said before: istiod's deltas always repeat three clusters. */
   take(
     resources: ReadonlyMap<string, Cluster>,
     removed: readonly string[],
     absentGo: ((name: string) => boolean) | undefined,
-  ): void {
+  ): boolean {
+    let changed = !this.spoken;
     this.spoken = true;
     if (absentGo !== undefined) {
-      for (const name of this.#said.keys()) if (absentGo(name)) this.#said.delete(name);
+      for (const name of this.#said.keys()) if (absentGo(name)) changed = this.#said.delete(name);
     }
-    for (const name of removed) if (!resources.has(name)) this.#said.delete(name);
-    for (const [name, cluster] of resources) this.#said.set(name, cluster);
+    for (const name of removed) if (!resources.has(name)) changed = this.#said.delete(name) || changed;
+    for (const [name, cluster] of resources) {
+      if (this.#said.get(name) === cluster) continue;
+      this.#said.set(name, cluster);
+      changed = true;
+    }
+    return changed;
   }
 
   /** Brings what is in force in line with what was said. `keeps`: which clusters count; `revision`: of the routes. */
