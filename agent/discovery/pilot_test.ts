@@ -301,7 +301,12 @@ Deno.test("1.0.9 serves the registration only: every port of a host with one HTT
   await using run = await start([pilot]);
   assert.deepEqual(pilot.asked(), [REGISTRATION, LISTENERS]);
   for (
-    const host of ["istioserver:8084", "istioserver", "istioserver.default:1", ISTIOSERVER.replace("|http", "")]
+    const host of [
+      "istioserver:8084",
+      "istioserver",
+      "istioserver.default:1",
+      ISTIOSERVER.replace("|http", ""),
+    ]
   ) {
     assert.equal(run.decide(`http://${host}/x`), `out.${ISTIOSERVER}`, host);
   }

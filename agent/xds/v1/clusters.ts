@@ -5,6 +5,7 @@ import { normalAddress } from "../../core/ip.ts";
 import { isSame } from "../../istio/share.ts";
 import type { Cluster, ClusterType, LbEndpoint, LbPolicy, OutlierDetection } from "../../model/model.ts";
 import { join, type JsonObject, Reading } from "./reading.ts";
+import { keepAbsent } from "./registration.ts";
 import { parseServiceKey } from "./service_key.ts";
 
 const TYPES: Readonly<Record<string, ClusterType>> = {
@@ -27,7 +28,8 @@ const INBOUND = /^in\./;
 
 /**
  * The clusters by name, those of inbound traffic left out. One that cannot be used keeps its value of `previous`, or stays
- * out; an equal one is that object again, with the version it came with. Undefined when the answer has no list of clusters.
+ * out; an equal one is that object again, with the version it came with. While one has no name, nothing is deleted. Undefined
+ * when the answer has no list of clusters.
  */
 export function decodeClusters(
   value: unknown,
@@ -40,6 +42,7 @@ export function decodeClusters(
   if (list === undefined) return undefined;
   const clusters = new Map<string, Cluster>();
   const problems: Diagnostic[] = [];
+  let nameless = false;
   for (const [i, item] of list.entries()) {
     const path = `clusters[${i}]`;
     const name = (item as JsonObject | null)?.name;
@@ -49,6 +52,7 @@ export function decodeClusters(
     const cluster = from && readCluster(from, path, reading);
     problems.push(...reading.problems);
     if (cluster === null) continue;
+    if (typeof name !== "string" || name === "") nameless = true;
     const known = typeof name === "string" ? previous.get(name) : undefined;
     if (cluster === undefined || reading.problems.length > 0) {
       if (known !== undefined && !clusters.has(known.name)) clusters.set(known.name, known);
@@ -64,6 +68,7 @@ export function decodeClusters(
       isSame({ ...known, origin: undefined }, { ...placed, origin: undefined });
     clusters.set(cluster.name, same ? known : placed);
   }
+  if (nameless) keepAbsent(clusters, previous);
   return { clusters, problems };
 }
 

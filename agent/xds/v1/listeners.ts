@@ -39,6 +39,15 @@ export function decodeListeners(value: unknown, origin: Origin, previous?: Liste
   const faults = new Map<string, readonly ListenerFault[]>();
   const problems: Diagnostic[] = [];
   const notes: Diagnostic[] = [];
+  const keep = (listener: Listener): void => {
+    listeners.set(listener.name, listener);
+    for (const table of tablesOf(listener)) {
+      tables.add(table);
+      const before = previous?.faults.get(table);
+      if (before !== undefined && !faults.has(table)) faults.set(table, before);
+    }
+  };
+  let nameless = false;
   for (const [i, item] of list.entries()) {
     const path = `listeners[${i}]`;
     const name = (item as JsonObject | null)?.name;
@@ -51,13 +60,8 @@ export function decodeListeners(value: unknown, origin: Origin, previous?: Liste
     notes.push(...reading.notes);
     const known = typeof name === "string" ? previous?.listeners.get(name) : undefined;
     if (reading.problems.length > 0) {
-      if (known === undefined || previous === undefined) continue;
-      listeners.set(known.name, known);
-      for (const table of tablesOf(known)) {
-        tables.add(table);
-        const before = previous.faults.get(table);
-        if (before !== undefined) faults.set(table, before);
-      }
+      if (known !== undefined) keep(known);
+      else nameless = true;
       continue;
     }
     if (listener === undefined) continue;
@@ -66,6 +70,10 @@ export function decodeListeners(value: unknown, origin: Origin, previous?: Liste
     listeners.set(listener.name, same ? known : listener);
     for (const table of own.tables) tables.add(table);
     for (const [table, found] of own.faults) faults.set(table, [...faults.get(table) ?? [], ...found]);
+  }
+  // A bad one that is not known by its name may have stood for any that is absent.
+  if (nameless) {
+    for (const [name, known] of previous?.listeners ?? []) if (!listeners.has(name)) keep(known);
   }
   return { listeners, tables: [...tables].sort(), faults, problems, notes };
 }

@@ -19,7 +19,8 @@ export type Registration = ReadonlyMap<string, RegisteredService>;
 
 /**
  * The list. An entry that cannot be used keeps its value of `previous` (by its key), or stays out; an equal one is that
- * object again. Undefined when the answer is no list at all.
+ * object again. An entry without a readable key may have stood for any service: then nothing that is absent is deleted.
+ * Undefined when the answer is no list at all.
  */
 export function decodeRegistration(
   value: unknown,
@@ -29,6 +30,7 @@ export function decodeRegistration(
   if (!Array.isArray(value)) return undefined;
   const services = new Map<string, RegisteredService>();
   const problems: Diagnostic[] = [];
+  let nameless = false;
   for (const [i, item] of value.entries()) {
     const reading = new Reading(origin);
     const path = `[${i}]`;
@@ -47,6 +49,7 @@ export function decodeRegistration(
       ? readHosts(entry, join(path, "hosts"), text, reading)
       : undefined;
     const known = text === undefined ? undefined : previous.get(text);
+    if (key === undefined) nameless = true;
     problems.push(...reading.problems);
     if (text === undefined || key === undefined || assignment === undefined || reading.problems.length > 0) {
       if (known !== undefined) services.set(known.text, known);
@@ -57,7 +60,13 @@ export function decodeRegistration(
       known !== undefined && isSame(known.assignment, assignment) ? known : { text, key, assignment },
     );
   }
+  if (nameless) keepAbsent(services, previous);
   return { services, problems };
+}
+
+/** Adds what `now` lacks of `before`. */
+export function keepAbsent<V>(now: Map<string, V>, before: ReadonlyMap<string, V>): void {
+  for (const [name, value] of before) if (!now.has(name)) now.set(name, value);
 }
 
 /** The endpoints of one key; undefined when the answer has no such form (then `problems` says where). */

@@ -59,12 +59,14 @@ export function decodeRoutes(
   const sources = new Map<string, string>();
   const taken = new Set<string>();
   const known = new Set<string>();
+  let nameless = false;
   for (const [i, item] of list.entries()) {
     const path = `virtual_hosts[${i}]`;
     const reading = new Reading(origin);
     const from = reading.object(item, path);
     const host = from && reading.needText(from, "name", path);
     if (from === undefined || host === undefined) {
+      nameless = true;
       problems.push(...reading.problems);
       continue;
     }
@@ -87,6 +89,10 @@ export function decodeRoutes(
     if (used === undefined) continue;
     virtualHosts.push(used);
     problems.push(...judgeDomains(used, taken, path, origin));
+  }
+  if (nameless) {
+    // It may have stood for any of these.
+    for (const [host, old] of before) if (!known.has(host)) virtualHosts.push(old);
   }
   const configuration: RouteConfiguration = { name, virtualHosts };
   const unchanged = previous !== undefined &&
