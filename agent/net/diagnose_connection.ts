@@ -86,6 +86,8 @@ export function diagnoseAfterTls(
   socket.on("connect", () => {
     secure(socket).then((stream) => {
       secured = stream;
+      // The alert may have come together with the end of the handshake.
+      if (stream.errored !== null) return end(stream.errored);
       stream.on("error", end);
       stream.on("end", stop);
       stream.on("data", stop);

@@ -182,6 +182,7 @@ export class GrpcConnection {
 
   #watch(socket: Socket): void {
     this.#sockets.push(socket);
+    this.socketError ??= socket.errored ?? undefined;
     socket.on("error", (error: Error) => {
       this.socketError ??= error;
       this.peerGone = true;
