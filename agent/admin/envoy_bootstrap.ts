@@ -16,7 +16,13 @@
  */
 import { jsonPieces, Lazy } from "../core/json_pieces.ts";
 import type { StreamAddress } from "../core/ports.ts";
-import { BLACKHOLE_CLUSTER, PASSTHROUGH_CLUSTER, type Program, type VirtualHost } from "../model/model.ts";
+import {
+  BLACKHOLE_CLUSTER,
+  PASSTHROUGH_CLUSTER,
+  type Program,
+  type RouteConfiguration,
+  type VirtualHost,
+} from "../model/model.ts";
 import { buildRouteTables } from "../route/table.ts";
 import type { RouteTables } from "../route/types.ts";
 import { DNS_CACHE, envoyCluster, forwardProxyCluster, needsForwardProxy } from "./envoy_cluster.ts";
@@ -59,6 +65,9 @@ function bootstrap(
 ): unknown {
   const outbound = options.outbound ?? "ALLOW_ANY";
   const forwards = outbound === "ALLOW_ANY" || [...program.clusters.values()].some(needsForwardProxy);
+  const outermostFirst = [...program.routeConfigurations.values()].some((t) =>
+    t.mostSpecificHeaderMutationsWins
+  );
   const tables = options.tables ?? buildRouteTables(program);
   const virtualHosts = list(mergedVirtualHosts(program, outbound, tables));
   return {
@@ -74,7 +83,7 @@ function bootstrap(
             name: "envoy.filters.network.http_connection_manager",
             typedConfig: {
               "@type": `type.googleapis.com/${HCM}`,
-              ...connectionManager(virtualHosts, forwards),
+              ...connectionManager(virtualHosts, forwards, outermostFirst),
             },
           }],
         }],
@@ -96,7 +105,7 @@ function socketAddress(address: StreamAddress): JsonObject {
   return { socketAddress: { address: address.hostname, portValue: address.port } };
 }
 
-function connectionManager(virtualHosts: unknown, forwards: boolean): object {
+function connectionManager(virtualHosts: unknown, forwards: boolean, outermostFirst: boolean): object {
   const http = "envoy.extensions.filters.http";
   return {
     statPrefix: "outbound_proxy",
@@ -108,6 +117,7 @@ function connectionManager(virtualHosts: unknown, forwards: boolean): object {
       name: "outbound_proxy",
       validateClusters: false,
       maxDirectResponseBodySizeBytes: 1048576,
+      ...(outermostFirst ? { mostSpecificHeaderMutationsWins: true } : {}),
       virtualHosts,
     },
     httpFilters: [
@@ -135,7 +145,7 @@ class Merge {
   readonly #names = new Set<string>();
 
   /** The virtual host with what is left of its domains; none when nothing is. */
-  *add(name: string, domains: readonly string[], routes: () => readonly Json[]): Generator<Json> {
+  *add(name: string, domains: readonly string[], rest: () => JsonObject): Generator<Json> {
     const free = domains.filter((d) => {
       const key = d.toLowerCase();
       if (this.#domains.has(key)) return false;
@@ -146,7 +156,7 @@ class Merge {
     let unique = name;
     for (let n = 2; this.#names.has(unique); n++) unique = `${name}#${n}`;
     this.#names.add(unique);
-    yield { name: unique, domains: free, routes: routes() };
+    yield { name: unique, domains: free, ...rest() };
   }
 }
 
@@ -163,12 +173,15 @@ function* mergedVirtualHosts(
   const catchAll: Json[] = [];
   const tables = [...program.routeConfigurations.values()];
   const portOf = (name: string) => /^\d{1,5}$/.test(name) ? Number(name) : undefined;
-  const routesOf = (vh: VirtualHost) => () => vh.routes.map(envoyRoute);
+  const restOf = (table: RouteConfiguration, vh: VirtualHost) => () => ({
+    routes: vh.routes.map(envoyRoute),
+    ...headersOf(table, vh),
+  });
   // As in the agent's own look-up: `host:port` tables, then the ports' tables, then http_proxy for what they lack.
   for (const table of tables) {
     if (portOf(table.name) !== undefined || !/:\d{1,5}$/.test(table.name)) continue;
     for (const vh of table.virtualHosts) {
-      yield* merge.add(vh.name, vh.domains.map((d) => d === "*" ? table.name : d), routesOf(vh));
+      yield* merge.add(vh.name, vh.domains.map((d) => d === "*" ? table.name : d), restOf(table, vh));
     }
   }
   for (const table of tables) {
@@ -177,14 +190,15 @@ function* mergedVirtualHosts(
     for (const vh of table.virtualHosts) {
       const named = vh.domains.filter((d) => d !== "*");
       known.push(...named.map(withoutPort));
-      yield* merge.add(vh.name, named.flatMap((d) => domainsAt(d, port)), routesOf(vh));
+      yield* merge.add(vh.name, named.flatMap((d) => domainsAt(d, port)), restOf(table, vh));
       if (named.length < vh.domains.length && !isPolicy(vh)) catchAll.push(...onPort(vh, port));
     }
   }
-  for (const vh of tables.find((t) => t.name === "http_proxy")?.virtualHosts ?? []) {
-    if (isPolicy(vh)) continue;
+  const table = tables.find((t) => t.name === "http_proxy");
+  for (const vh of table?.virtualHosts ?? []) {
+    if (table === undefined || isPolicy(vh)) continue;
     known.push(...vh.domains.map(withoutPort));
-    yield* merge.add(vh.name, vh.domains.filter((d) => d !== "*"), routesOf(vh));
+    yield* merge.add(vh.name, vh.domains.filter((d) => d !== "*"), restOf(table, vh));
   }
   // A wildcard of table 80 serves a bare host that is known by name on another port only.
   const exact = known.filter((d) => !d.includes("*"));
@@ -194,18 +208,42 @@ function* mergedVirtualHosts(
     const domains = exact.slice(at, at + AT_ONCE).flatMap((d) =>
       lookUp.findVirtualHost(d, 80) === undefined ? [d, `${d}:*`] : [`${d}:*`]
     );
-    yield* merge.add("unknown_port", domains, () => [notFound]);
+    yield* merge.add("unknown_port", domains, () => ({ routes: [notFound] }));
   }
-  yield* merge.add("other", ["*"], () => [
-    ...wildcards.map((d) => ({
-      match: { prefix: "", headers: [authority(`(?i).+${escapeRegex(d.slice(1))}(:\\d+)?`)] },
-      directResponse: { status: 404 },
-    })),
-    ...catchAll,
-    outbound === "ALLOW_ANY"
-      ? { name: "allow_any", match: { prefix: "/" }, route: { cluster: PASSTHROUGH_CLUSTER, timeout: "0s" } }
-      : { name: "block_all", match: { prefix: "/" }, directResponse: { status: 502 } },
-  ]);
+  yield* merge.add("other", ["*"], () => ({
+    routes: [
+      ...wildcards.map((d) => ({
+        match: { prefix: "", headers: [authority(`(?i).+${escapeRegex(d.slice(1))}(:\\d+)?`)] },
+        directResponse: { status: 404 },
+      })),
+      ...catchAll,
+      outbound === "ALLOW_ANY"
+        ? {
+          name: "allow_any",
+          match: { prefix: "/" },
+          route: { cluster: PASSTHROUGH_CLUSTER, timeout: "0s" },
+        }
+        : { name: "block_all", match: { prefix: "/" }, directResponse: { status: 502 } },
+    ],
+  }));
+}
+
+/** What a table does to headers is done by each of its virtual hosts, because tables become one. */
+function headersOf(table: RouteConfiguration, vh: VirtualHost): JsonObject {
+  const levels = table.mostSpecificHeaderMutationsWins === true ? [table, vh] : [vh, table];
+  const out: Record<string, Json> = {};
+  for (
+    const field of [
+      "requestHeadersToAdd",
+      "requestHeadersToRemove",
+      "responseHeadersToAdd",
+      "responseHeadersToRemove",
+    ] as const
+  ) {
+    const steps = levels.flatMap((level) => [...level[field] ?? []] as unknown[]);
+    if (steps.length > 0) out[field] = steps as Json[];
+  }
+  return out;
 }
 
 /** Istio's own last virtual host of a table; here the outbound policy takes its place. */

@@ -106,3 +106,27 @@ Deno.test("envoy bootstrap: endpoints go inline, names make a DNS cluster, own d
     "envoy.clusters.dynamic_forward_proxy",
   );
 });
+
+Deno.test("envoy bootstrap: headers of table and virtual host are those of its virtual host, in their order", () => {
+  const add = (key: string) => [{ header: { key, value: "x" }, appendAction: "ADD_IF_ABSENT" as const }];
+  for (const wins of [false, true]) {
+    const table = {
+      name: "80",
+      requestHeadersToAdd: add("table"),
+      responseHeadersToRemove: ["gone"],
+      ...wins && { mostSpecificHeaderMutationsWins: true },
+      virtualHosts: [{ ...host("h", ["h"]), requestHeadersToAdd: add("host") }],
+    };
+    const made = envoyBootstrap({ ...program, routeConfigurations: new Map([["80", table]]) }, {
+      listen: { hostname: "127.0.0.1", port: 1 },
+    });
+    // deno-lint-ignore no-explicit-any
+    const { virtualHosts, mostSpecificHeaderMutationsWins } = (made as any).staticResources.listeners[0]
+      .filterChains[0].filters[0].typedConfig.routeConfig;
+    const { requestHeadersToAdd, responseHeadersToRemove } = virtualHosts[0];
+    const keys = requestHeadersToAdd.map((h: { header: { key: string } }) => h.header.key);
+    assert.deepEqual(keys, wins ? ["table", "host"] : ["host", "table"]);
+    assert.deepEqual(responseHeadersToRemove, ["gone"]);
+    assert.equal(mostSpecificHeaderMutationsWins, wins ? true : undefined);
+  }
+});
