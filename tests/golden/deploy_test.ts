@@ -1,5 +1,7 @@
 /** Every configuration directory of config/deploy is read as it is, and says what its README row says. */
 import assert from "node:assert/strict";
+import { main } from "../../agent/cli/main.ts";
+import { createPaint, type Terminal } from "../../agent/cli/terminal.ts";
 import { formatDiagnostic } from "../../agent/core/diagnostics.ts";
 import { readSettings } from "../../agent/settings/read.ts";
 import type { AgentConfig } from "../../agent/settings/types.ts";
@@ -76,3 +78,21 @@ Deno.test("config/deploy/pilotv3-tls: what TLS wants", async () => {
     tokenFile: "/etc/mesh-agent/istio-token",
   });
 });
+
+for (const name of Object.keys(WANTED)) {
+  Deno.test(`config/deploy/${name}: run --print-config shows what is in effect`, async () => {
+    let out = "";
+    const terminal: Terminal = {
+      print: (text) => out += text,
+      note: (text) => assert.match(text, /S116/, text),
+      progress: () => {},
+      interactive: false,
+      paint: createPaint(false),
+    };
+    const path = new URL(name, DEPLOY).pathname;
+    assert.equal(await main(["run", "--config", path, "--print-config"], terminal), 0);
+    const [type] = WANTED[name]!;
+    assert.match(out, new RegExp(`serviceDiscovery\\.type +${type} +config/deploy/${name}/chassis\\.yaml:\\d+:\\d+\n`));
+    assert.match(out, /\ndiscovery\.hosts +\[/);
+  });
+}
