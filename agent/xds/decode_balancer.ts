@@ -1,7 +1,7 @@
 /** How a cluster spreads its load: lb_policy, or load_balancing_policy of newer servers, with their settings. */
 import type { Cluster, LbPolicy } from "../model/model.ts";
 import { messageOfTypeUrl, type Messages, type Schema } from "../../protos/schema.ts";
-import { durationText, type Findings, unwrap } from "./values.ts";
+import { durationText, type Findings, percentage, unwrap } from "./values.ts";
 
 export type Balancer = Pick<Cluster, "lbPolicy" | "ringHash" | "maglev" | "slowStart">;
 
@@ -37,9 +37,9 @@ export function decodeBalancer(schema: Schema, message: Messages["Cluster"], fou
   }
   switch (lbPolicy) {
     case "ROUND_ROBIN":
-      return { lbPolicy, ...slowStart(message.round_robin_lb_config?.slow_start_config ?? null, found) };
+      return { lbPolicy, ...slowStart(message.round_robin_lb_config, "round_robin_lb_config", found) };
     case "LEAST_REQUEST":
-      return { lbPolicy, ...slowStart(message.least_request_lb_config?.slow_start_config ?? null, found) };
+      return { lbPolicy, ...slowStart(message.least_request_lb_config, "least_request_lb_config", found) };
     case "RING_HASH":
       return { lbPolicy, ...ringHash(message.ring_hash_lb_config, "ring_hash_lb_config", found) };
     case "MAGLEV":
@@ -64,11 +64,11 @@ function typedPolicy(
     switch (messageOfTypeUrl(any.type_url)) {
       case "RoundRobinLbPolicyConfig": {
         const config = schema.decode("RoundRobinLbPolicyConfig", any.value);
-        return { lbPolicy: "ROUND_ROBIN", ...slowStart(config.slow_start_config, found) };
+        return { lbPolicy: "ROUND_ROBIN", ...slowStart(config, field, found) };
       }
       case "LeastRequestLbPolicyConfig": {
         const config = schema.decode("LeastRequestLbPolicyConfig", any.value);
-        return { lbPolicy: "LEAST_REQUEST", ...slowStart(config.slow_start_config, found) };
+        return { lbPolicy: "LEAST_REQUEST", ...slowStart(config, field, found) };
       }
       case "RingHashLbPolicyConfig": {
         const config = schema.decode("RingHashLbPolicyConfig", any.value);
@@ -93,19 +93,19 @@ function typedPolicy(
 }
 
 function slowStart(
-  config: Messages["Cluster.SlowStartConfig"] | null,
+  config: { readonly slow_start_config: Messages["Cluster.SlowStartConfig"] | null } | null,
+  field: string,
   found: Findings,
 ): Pick<Cluster, "slowStart"> {
-  const window = durationText(config?.slow_start_window ?? null);
-  if (config === null || window === undefined) return {};
-  const aggression = config.aggression?.default_value;
-  const minWeightPercent = config.min_weight_percent?.value;
-  if (minWeightPercent !== undefined && !(minWeightPercent >= 0 && minWeightPercent <= 100)) {
-    found.problem(
-      "slow_start_config.min_weight_percent.value",
-      `Cannot use ${minWeightPercent} percent; 0 to 100 is wanted`,
-    );
-  }
+  const slow = config?.slow_start_config ?? null;
+  const window = durationText(slow?.slow_start_window ?? null);
+  if (slow === null || window === undefined) return {};
+  const aggression = slow.aggression?.default_value;
+  const minWeightPercent = percentage(
+    slow.min_weight_percent,
+    `${field}.slow_start_config.min_weight_percent.value`,
+    found,
+  );
   return {
     slowStart: {
       window,

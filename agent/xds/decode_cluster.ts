@@ -9,7 +9,7 @@ import { decodeBalancer } from "./decode_balancer.ts";
 import type { AssignmentDecoder, AssignmentRules } from "./decode_endpoint.ts";
 import { decodeTlsContext, decodeTransportSocket } from "./decode_tls.ts";
 import type { DecodeResult, RawResource } from "./types.ts";
-import { durationText, type Findings, findings, isPositive, ruleOf, unwrap } from "./values.ts";
+import { durationText, type Findings, findings, isPositive, percentage, ruleOf, unwrap } from "./values.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type ClusterMessage = Messages["Cluster"];
@@ -36,20 +36,16 @@ export function decodeCluster(
     connectTimeout: positiveDuration(message.connect_timeout, "connect_timeout", found) ?? CONNECT_TIMEOUT,
   };
   readEndpoints(schema, assignments, message, cluster, found);
-  readLimits(message, cluster);
+  readLimits(message, cluster, found);
   if (message.outlier_detection !== null) {
     cluster.outlierDetection = outlierDetection(message.outlier_detection, found);
   }
-  const panic = message.common_lb_config?.healthy_panic_threshold;
-  if (panic != null) {
-    if (!(panic.value >= 0 && panic.value <= 100)) {
-      found.problem(
-        "common_lb_config.healthy_panic_threshold.value",
-        `Cannot use ${panic.value} percent; 0 to 100 is wanted`,
-      );
-    }
-    cluster.healthyPanicThreshold = panic.value;
-  }
+  const panic = percentage(
+    message.common_lb_config?.healthy_panic_threshold ?? null,
+    "common_lb_config.healthy_panic_threshold.value",
+    found,
+  );
+  if (panic !== undefined) cluster.healthyPanicThreshold = panic;
   const protocol = protocolOptions(schema, message);
   if (protocol !== undefined) cluster.httpProtocolOptions = protocol;
   const keepalive = message.upstream_connection_options?.tcp_keepalive;
@@ -153,22 +149,42 @@ function hostsAssignment(
 }
 
 /** Thresholds of DEFAULT priority. 4294967295 is Istio's "no limit" and stays. */
-function readLimits(message: ClusterMessage, cluster: Mutable<Cluster>): void {
-  const limits = message.circuit_breakers?.thresholds.find((t) => t.priority === 0);
-  if (limits === undefined) return;
-  const breakers: Mutable<NonNullable<Cluster["circuitBreakers"]>> = {};
+function readLimits(message: ClusterMessage, cluster: Mutable<Cluster>, found: Findings): void {
+  const thresholds = message.circuit_breakers?.thresholds ?? [];
+  const index = thresholds.findIndex(({ priority }) => priority === 0);
+  if (index < 0) return;
+  const limits = thresholds[index]!;
+  const breakers: Mutable<Breakers> = {};
   if (limits.max_connections !== null) breakers.maxConnections = limits.max_connections.value;
   if (limits.max_pending_requests !== null) breakers.maxPendingRequests = limits.max_pending_requests.value;
   if (limits.max_requests !== null) breakers.maxRequests = limits.max_requests.value;
   if (limits.max_retries !== null) breakers.maxRetries = limits.max_retries.value;
   const budget = limits.retry_budget;
   if (budget !== null) {
+    const field = `circuit_breakers.thresholds[${index}].retry_budget.budget_percent.value`;
     breakers.retryBudget = {
-      budgetPercent: budget.budget_percent?.value ?? 20,
+      budgetPercent: percentage(budget.budget_percent, field, found) ?? 20,
       minRetryConcurrency: unwrap(budget.min_retry_concurrency) ?? 3,
     };
   }
-  if (Object.keys(breakers).length > 0) cluster.circuitBreakers = breakers;
+  if (isUnlimited(breakers)) cluster.circuitBreakers = UNLIMITED;
+  else if (Object.keys(breakers).length > 0) cluster.circuitBreakers = breakers;
+}
+
+type Breakers = NonNullable<Cluster["circuitBreakers"]>;
+const NO_LIMIT = 4_294_967_295;
+/** What nearly every cluster of istiod has: one object for all. */
+const UNLIMITED: Breakers = {
+  maxConnections: NO_LIMIT,
+  maxPendingRequests: NO_LIMIT,
+  maxRequests: NO_LIMIT,
+  maxRetries: NO_LIMIT,
+};
+
+function isUnlimited(breakers: Breakers): boolean {
+  return breakers.maxConnections === NO_LIMIT && breakers.maxPendingRequests === NO_LIMIT &&
+    breakers.maxRequests === NO_LIMIT && breakers.maxRetries === NO_LIMIT &&
+    breakers.retryBudget === undefined;
 }
 
 const PERCENTAGES = [

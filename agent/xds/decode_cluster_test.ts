@@ -140,6 +140,33 @@ const rows: readonly (readonly [string, Message, Partial<Cluster>])[] = [
     },
     { lbPolicy: "RING_HASH", ringHash: { minimumRingSize: 64 } },
   ],
+  [
+    "typed round robin with slow start",
+    policy(
+      any(`${LB}.round_robin.v3.RoundRobin`, "RoundRobinLbPolicyConfig", {
+        slow_start_config: { slow_start_window: seconds(30) },
+      }),
+    ),
+    { lbPolicy: "ROUND_ROBIN", slowStart: { window: "30s" } },
+  ],
+  [
+    "typed least request, after one without a configuration",
+    {
+      load_balancing_policy: {
+        policies: [
+          {},
+          ...policy(any(`${LB}.least_request.v3.LeastRequest`, "LeastRequestLbPolicyConfig", {}))
+            .load_balancing_policy.policies,
+        ],
+      },
+    },
+    { lbPolicy: "LEAST_REQUEST" },
+  ],
+  [
+    "typed maglev",
+    policy(any(`${LB}.maglev.v3.Maglev`, "MaglevLbPolicyConfig", { table_size: of(1031) })),
+    { lbPolicy: "MAGLEV", maglev: { tableSize: 1031 } },
+  ],
   ["typed random", policy(any(`${LB}.random.v3.Random`, "RandomLbPolicyConfig", {})), { lbPolicy: "RANDOM" }],
   [
     "limits of DEFAULT priority; no limit stays a number",
@@ -371,12 +398,26 @@ const problems: readonly (readonly [string, Message, readonly string[]])[] = [
     "maglev_lb_config.table_size",
   ]],
   [
+    "a slow start of more than all",
+    {
+      lb_policy: 1,
+      least_request_lb_config: {
+        slow_start_config: { slow_start_window: seconds(1), min_weight_percent: of(101) },
+      },
+    },
+    ["least_request_lb_config.slow_start_config.min_weight_percent.value"],
+  ],
+  [
     "percentages",
     {
       outlier_detection: { max_ejection_percent: of(101), interval: seconds(0) },
       common_lb_config: { healthy_panic_threshold: of(-1) },
+      circuit_breakers: {
+        thresholds: [{ priority: 1 }, { retry_budget: { budget_percent: of(NaN) } }],
+      },
     },
     [
+      "circuit_breakers.thresholds[1].retry_budget.budget_percent.value",
       "outlier_detection.max_ejection_percent",
       "outlier_detection.interval",
       "common_lb_config.healthy_panic_threshold.value",

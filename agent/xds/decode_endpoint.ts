@@ -55,6 +55,7 @@ const HEALTH = ["UNKNOWN", "HEALTHY", "UNHEALTHY", "DRAINING", "TIMEOUT", "DEGRA
 /** Envoy's limit. */
 const MAX_PRIORITY = 128;
 const MAX_PORT = 65_535;
+const NO_PORT = -1;
 /** More different localities than any mesh has; beyond it sharing starts anew. */
 const MAX_LOCALITIES = 4096;
 const TLS_MODE_KEY = "envoy.transport_socket_match";
@@ -225,6 +226,8 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
           path("endpoint.address.socket_address.named_port"),
           `Cannot use port ${JSON.stringify(draft.namedPort)}; a number is wanted`,
         );
+      } else if (port === NO_PORT) {
+        found.problem(path("endpoint.address.socket_address"), "Cannot use an endpoint without a port");
       } else if (port > MAX_PORT) {
         found.problem(
           path("endpoint.address.socket_address.port_value"),
@@ -284,6 +287,7 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
 
   const readSocketAddress = (r: WireReader): void => {
     draft.kind = "socket";
+    draft.port = NO_PORT;
     const outer = enter(r);
     while (r.pos < r.len) {
       const tag = r.tag();

@@ -124,7 +124,8 @@ Deno.test("an assignment without endpoints is legal, and knows where it came fro
 });
 
 Deno.test("fields that we do not know are jumped over, wherever they are", () => {
-  const endpoint = [0x0a, 9, 0x0a, 7, 0x0a, 5, ...new TextEncoder().encode("\x12\x03::1")];
+  const address = [0x12, 3, ...new TextEncoder().encode("::1"), 0x18, 0];
+  const endpoint = [0x0a, 11, 0x0a, 9, 0x0a, 7, ...address];
   const unknown = [0xfa, 0x07, 2, 1, 1, 0xf8, 0x07, 5, 0xfd, 0x07, 1, 2, 3, 4];
   const nested = [...unknown, ...endpoint, ...unknown];
   const locality = [...unknown, 0x12, nested.length, ...nested, ...unknown];
@@ -148,6 +149,9 @@ const problems: readonly (readonly [string, Locality, readonly string[]])[] = [
   ]],
   ["a port by name", { lb_endpoints: [on({ socket_address: { address: "::1", named_port: "http" } })] }, [
     "lb_endpoints[0].endpoint.address.socket_address.named_port",
+  ]],
+  ["no port", { lb_endpoints: [on({ socket_address: { address: "::1" } })] }, [
+    "lb_endpoints[0].endpoint.address.socket_address",
   ]],
   ["a pipe to nowhere", { lb_endpoints: [on({ pipe: {} })] }, ["lb_endpoints[0].endpoint.address.pipe.path"]],
   ["no address", { lb_endpoints: [{}, { endpoint: {} }] }, [
@@ -175,6 +179,20 @@ Deno.test("an assignment without a name", () => {
   const result = decode(Uint8Array.from([0x12, 0]));
   assert.ok("problems" in result);
   assert.deepEqual(result.problems.map((d) => d.where.field), ["cluster_name"]);
+});
+
+Deno.test("endpoints that are told elsewhere", () => {
+  const locality = (...fields: number[]): DecodeResult<ClusterLoadAssignment> =>
+    decode(Uint8Array.from([0x0a, 1, 0x63, 0x12, fields.length, ...fields]));
+  // leds_cluster_locality_config = 8
+  const elsewhere = locality(0x42, 0);
+  assert.ok("problems" in elsewhere);
+  assert.equal(elsewhere.problems[0]?.where.field, "endpoints[0].lb_config");
+  // lb_endpoints = 2 with endpoint_name = 5
+  const named = locality(0x12, 3, 0x2a, 1, 0x61);
+  assert.ok("value" in named);
+  assert.deepEqual(named.value.endpoints[0]?.lbEndpoints, []);
+  assert.equal(named.notes[0]?.where.field, "endpoints[0].lb_endpoints[0].endpoint_name");
 });
 
 Deno.test("endpoints that only exist inside of Envoy are left out with a note", () => {

@@ -125,6 +125,19 @@ const rows: readonly (readonly [string, Message, Pick<Cluster, "tls" | "tlsModeI
     },
     { tlsModeIstio: { mode: "ISTIO_MUTUAL", sni: "s" } },
   ],
+  [
+    "TLS to everybody, mutual to those that announce it",
+    {
+      transport_socket_matches: [{
+        match: struct({ tlsMode: "istio" }),
+        transport_socket: { typed_config: any(TLS, "UpstreamTlsContext", { sni: "mutual" }) },
+      }, {
+        match: {},
+        transport_socket: { typed_config: any(TLS, "UpstreamTlsContext", { sni: "simple" }) },
+      }],
+    },
+    { tls: { mode: "SIMPLE", sni: "simple" }, tlsModeIstio: { mode: "SIMPLE", sni: "mutual" } },
+  ],
 ];
 
 for (const [what, message, wanted] of rows) {

@@ -3,10 +3,14 @@ import { type Diagnostic, diagnostic, type Origin, type Severity } from "../core
 import type { Messages } from "../../protos/schema.ts";
 import type { Duration, FractionalPercent, RegexMatcher, StringMatcher } from "../model/model.ts";
 
-/** Seconds and nanos as proto-JSON text: `0s`, `0.025s`, `1.5s` as `1.500s`. Undefined when absent. */
+/** Seconds and nanos as proto-JSON text: `0s`, `0.025s`, 1.5 s as `1.500s`. Undefined when absent. */
 export function durationText(duration: Messages["Duration"] | null): Duration | undefined {
   if (duration === null) return undefined;
-  const { seconds, nanos } = duration;
+  let seconds = duration.seconds + Math.trunc(duration.nanos / NANOS);
+  let nanos = duration.nanos % NANOS;
+  // Both have one sign in a valid one.
+  if (seconds > 0 && nanos < 0) [seconds, nanos] = [seconds - 1, nanos + NANOS];
+  else if (seconds < 0 && nanos > 0) [seconds, nanos] = [seconds + 1, nanos - NANOS];
   if (nanos === 0) return `${seconds}s`;
   const sign = seconds < 0 || nanos < 0 ? "-" : "";
   const fraction = String(Math.abs(nanos)).padStart(9, "0");
@@ -14,9 +18,11 @@ export function durationText(duration: Messages["Duration"] | null): Duration | 
   return `${sign}${Math.abs(seconds)}.${fraction.slice(0, digits)}s`;
 }
 
-/** Zero or less, absent counts as zero. */
+const NANOS = 1_000_000_000;
+
+/** False for an absent one. */
 export function isPositive(duration: Messages["Duration"] | null): boolean {
-  return duration !== null && duration.seconds + duration.nanos / 1e9 > 0;
+  return duration !== null && duration.seconds + duration.nanos / NANOS > 0;
 }
 
 /** Bare value of a wrapper, or undefined. */
@@ -60,6 +66,18 @@ function stringMatcherKind(value: Messages["StringMatcher"]): StringMatcher | un
 
 export function regexMatcher(value: Messages["RegexMatcher"] | null): RegexMatcher {
   return { regex: value?.regex ?? "" };
+}
+
+/** envoy.type.Percent; undefined when absent, a problem outside of 0 to 100. */
+export function percentage(
+  value: Messages["Percent"] | null,
+  field: string,
+  found: Findings,
+): number | undefined {
+  if (value !== null && !(value.value >= 0 && value.value <= 100)) {
+    found.problem(field, `Cannot use ${value.value} percent; 0 to 100 is wanted`);
+  }
+  return unwrap(value);
 }
 
 const KINDS: Readonly<Record<string, string>> = {
