@@ -7,9 +7,11 @@
  * with its connection.
  */
 import * as grpc from "@grpc/grpc-js";
+import grpcStreamDecoder from "@grpc/grpc-js/build/src/stream-decoder.js";
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type { CallStatus } from "./connect_error.ts";
+import { GrpcDecoder } from "./grpc_decoder.ts";
 import { oneAddressOptions, oneAddressTarget, registerOneAddress } from "./grpc_one_address.ts";
 
 export interface ConnectionPlan {
@@ -64,6 +66,7 @@ class OwnCredentials extends grpc.ChannelCredentials {
 /** Must be called once before the first {@link GrpcConnection}. */
 export function prepareGrpc(): void {
   registerOneAddress();
+  (grpcStreamDecoder as { StreamDecoder: unknown }).StreamDecoder = GrpcDecoder;
   // It writes to the console by itself; everything that it would say comes out as an error of the call too.
   grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 }
