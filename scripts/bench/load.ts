@@ -16,6 +16,7 @@ export interface LoadResult {
   readonly seconds: number;
   readonly p50Us: number;
   readonly p99Us: number;
+  readonly maxUs: number;
   /** Answers outside 2xx and 3xx, and socket errors. */
   readonly bad: number;
 }
@@ -36,6 +37,7 @@ export function parseWrk(text: string): LoadResult {
     seconds: toUs(summary[2]!) / 1e6,
     p50Us: toUs(/^\s+50%\s+(\S+)/m.exec(text)?.[1] ?? ""),
     p99Us: toUs(/^\s+99%\s+(\S+)/m.exec(text)?.[1] ?? ""),
+    maxUs: toUs(/^\s+Latency(?:\s+\S+){2}\s+(\S+)/m.exec(text)?.[1] ?? ""),
     bad: Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0) +
       (errors === null ? 0 : errors.slice(1).reduce((sum, part) => sum + Number(part), 0)),
   };

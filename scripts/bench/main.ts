@@ -5,13 +5,14 @@
  * over its requests. Compare within one run only.
  *
  * Flags: --quick (short rounds, fewer cases), --rounds N, --seconds N, --targets nginx,agent, --cases c32,large,
- * --no-scale (leave the 10,000 services out), --out FILE (write the tables there as well).
+ * --no-start, --no-scale (10,000 services from files) and --no-ads (from a control plane) leave parts out, --out FILE (write the tables there as well).
  *
  * @example
  * ```sh
  * deno task bench --quick --targets nginx,agent
  * ```
  */
+import { benchAds } from "./ads.ts";
 import { type Load, type LoadResult, wrk } from "./load.ts";
 import { LARGE_BYTES, TARGET } from "./peers.ts";
 import { cpuSeconds, machineBusySeconds, median, rssMb } from "./process.ts";
@@ -158,6 +159,7 @@ if (import.meta.main) {
     if (option("cases") !== "none") report.push(...await benchRequests(ground, names, quick), "");
     if (!Deno.args.includes("--no-start")) report.push(...await benchStart(ground, names, quick), "");
     if (!Deno.args.includes("--no-scale")) report.push(...await benchScale(ground, quick), "");
+    if (!Deno.args.includes("--no-ads")) report.push(...await benchAds(ground, quick), "");
   } finally {
     await ground.close();
   }
