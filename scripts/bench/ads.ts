@@ -8,7 +8,7 @@
  *
  * @example
  * ```sh
- * deno run -A scripts/bench/main.ts --cases none --no-start --no-scale
+ * deno run -A scripts/bench/main.ts --cases none --no-start --no-scale --targets envoy,agent
  * ```
  */
 import type { Program, Route } from "../../agent/model/model.ts";
@@ -17,11 +17,12 @@ import { manyServices, serviceName } from "../../tests/harness/many_services.ts"
 import { resourcesOf, type WireResources } from "../../tests/harness/xds_resources.ts";
 import { wrk } from "./load.ts";
 import { freePort, median, probe, rssMb, type Running, start, untilAnswers } from "./process.ts";
-import { agentCommand, envoyBinary, type Ground, writeConf } from "./targets.ts";
+import { agentCommand, envoyBinary, type Ground, type TargetName, writeConf } from "./targets.ts";
 
 const PORT = 8080;
 
-type Kind = "envoy" | "agent delta" | "agent state-of-the-world";
+const KINDS = ["envoy", "agent delta", "agent state-of-the-world"] as const;
+type Kind = (typeof KINDS)[number];
 
 interface Measured {
   readonly readyMs: number;
@@ -230,14 +231,18 @@ async function measure(kind: Kind, services: number, ground: Ground): Promise<Me
 }
 
 /** The table, as Markdown lines. */
-export async function benchAds(ground: Ground, quick: boolean): Promise<string[]> {
+export async function benchAds(
+  ground: Ground,
+  names: readonly TargetName[],
+  quick: boolean,
+): Promise<string[]> {
   const lines = [
     "One ADS server, clusters of 10 endpoints.",
     "",
     "| proxy | clusters | ready ms | RSS MB | endpoint in force ms | weight in force ms | slowest request ms, quiet | while all is pushed |",
     "|---|---|---|---|---|---|---|---|",
   ];
-  const kinds: readonly Kind[] = ["envoy", "agent delta", "agent state-of-the-world"];
+  const kinds = KINDS.filter((kind) => names.some((name) => kind.startsWith(name)));
   for (const services of quick ? [10_000] : [1_000, 10_000]) {
     const all = new Map<Kind, Measured[]>(kinds.map((kind) => [kind, []]));
     for (let round = 0; round < (quick ? 1 : 3); round++) {

@@ -159,7 +159,7 @@ if (import.meta.main) {
     if (option("cases") !== "none") report.push(...await benchRequests(ground, names, quick), "");
     if (!Deno.args.includes("--no-start")) report.push(...await benchStart(ground, names, quick), "");
     if (!Deno.args.includes("--no-scale")) report.push(...await benchScale(ground, quick), "");
-    if (!Deno.args.includes("--no-ads")) report.push(...await benchAds(ground, quick), "");
+    if (!Deno.args.includes("--no-ads")) report.push(...await benchAds(ground, names, quick), "");
   } finally {
     await ground.close();
   }
