@@ -196,14 +196,21 @@ export class WarmClusters {
   }
 
   #dropAssignments(): void {
-    const used = new Set<string>();
-    for (const [name, { type, edsServiceName }] of this.#inForce) {
-      if (type === "EDS") used.add(edsServiceName ?? name);
-    }
+    let used: Set<string> | undefined;
     for (const edsName of this.#assignments.keys()) {
-      if (used.has(edsName) || this.#users.has(edsName)) continue;
+      if (this.#users.has(edsName)) continue;
+      used ??= this.#edsNamesInForce();
+      if (used.has(edsName)) continue;
       this.#assignments.delete(edsName);
       this.#loadAssignments = undefined;
     }
+  }
+
+  #edsNamesInForce(): Set<string> {
+    const names = new Set<string>();
+    for (const [name, { type, edsServiceName }] of this.#inForce) {
+      if (type === "EDS") names.add(edsServiceName ?? name);
+    }
+    return names;
   }
 }
