@@ -179,7 +179,7 @@ function connectionLines(status: SourceStatus, nowMs: number, ink: Ink): string[
   const colour = step === "synced" ? ink.green : reason === undefined ? ink.yellow : ink.red;
   const rows: [string, string][] = [
     ["step", `${colour(step)} for ${ageText(nowMs - sinceMs)}`],
-    ["mode", mode],
+    ["mode", status.note === undefined ? mode : `${mode}: ${status.note}`],
     ["node", node],
     ...addresses.map(({ address, inUse }, i): [string, string] => [
       i === 0 ? "address" : "",

@@ -67,6 +67,15 @@ export class V1Poller {
 
   /** Asks everything once. Rejects with MeshError when the address is of no use; what it had answered until then is kept. */
   async poll(address: ControlPlaneAddress): Promise<void> {
+    try {
+      await this.#pollAll(address);
+    } finally {
+      const { board, rules } = this.#options;
+      board.note = !rules ? "services only" : this.#serves === undefined ? undefined : limits(this.#serves);
+    }
+  }
+
+  async #pollAll(address: ControlPlaneAddress): Promise<void> {
     if (address !== this.#address) this.#pollsUntilProbe = 0;
     this.#address = address;
     await this.#pollRegistration(address);
@@ -129,7 +138,9 @@ export class V1Poller {
       }
       found.push(...this.#waiting);
     }
-    if (this.#serves !== undefined) found.push(limits(this.#serves));
+    if (this.#serves !== undefined) {
+      found.push(diagnostic("D222", limits(this.#serves), { kind: "Registration" }));
+    }
     return found;
   }
 
@@ -348,12 +359,9 @@ function entryOf<T>(map: Map<string, Known<T>>, name: string): Known<T> {
   return known;
 }
 
-function limits(serves: boolean): Diagnostic {
-  return diagnostic(
-    "D222",
-    serves
-      ? "Pilot's v1 API knows RouteRule and DestinationPolicy only: VirtualService and DestinationRule do not act"
-      : "This Pilot serves only the registration of v1: no rule acts, services are reached by default routes",
-    { kind: "Registration" },
-  );
+/** What v1 cannot give. */
+function limits(serves: boolean): string {
+  return serves
+    ? "v1 knows RouteRule and DestinationPolicy only, VirtualService and DestinationRule do not act"
+    : "this Pilot serves only the registration of v1, no rule acts and services are reached by default routes";
 }

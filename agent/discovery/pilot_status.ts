@@ -27,6 +27,8 @@ export class V1Board {
   address: ControlPlaneAddress;
   reason: string | undefined;
   nextTryMs: number | undefined;
+  /** What this Pilot cannot give. */
+  note: string | undefined;
   #step: SourceStatus["step"] = "waiting";
   #sinceMs: number;
   readonly #kinds: Readonly<Record<V1Kind, Counts>>;
@@ -105,6 +107,7 @@ export class V1Board {
       step: this.#step,
       sinceMs: this.#sinceMs,
       mode: "polling",
+      ...(this.note === undefined ? {} : { note: this.note }),
       node: this.node,
       connects: this.connects,
       failures: this.failures,

@@ -53,6 +53,8 @@ export interface SourceStatus {
   readonly sinceMs: number;
   /** `state-of-the-world`, `delta`, `polling`. */
   readonly mode: string;
+  /** What this control plane cannot give, if that is to be known: `RouteRule only, …`. */
+  readonly note?: string;
   /** Node id sent. */
   readonly node: string;
   /** Connections (v1: polls) begun so far, and how many of them failed. */

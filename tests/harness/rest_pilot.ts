@@ -188,7 +188,7 @@ export function startRestPilot(port = 0): RestPilot {
       return paths;
     },
     async close() {
-      listener.close();
+      closeQuietly(listener);
       for (const conn of open) closeQuietly(conn);
       await accepting;
       await Promise.all(running);
