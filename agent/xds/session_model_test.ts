@@ -324,6 +324,9 @@ const SERVERS: readonly (readonly [string, (acts: readonly Act[]) => void])[] = 
 
 for (const [name, check] of SERVERS) {
   Deno.test(`a session converges with ${name} (seeded)`, () => {
-    fc.assert(fc.property(fc.array(act, { maxLength: 80, size: "max" }), check), { seed: 20_261_124, numRuns: 2_000 });
+    fc.assert(fc.property(fc.array(act, { maxLength: 80, size: "max" }), check), {
+      seed: 20_261_124,
+      numRuns: 2_000,
+    });
   });
 }
