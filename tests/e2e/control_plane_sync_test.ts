@@ -1,7 +1,7 @@
 /** Rules from a live control plane, for each protocol and temper: first sync, changes, and how much is said about them. */
 import assert from "node:assert/strict";
 import { until } from "../harness/bytes.ts";
-import type { ControlPlane } from "../harness/control_plane.ts";
+import { type ControlPlane, startControlPlane } from "../harness/control_plane.ts";
 import { GENERATIONS, nameOf, service, startMesh } from "../harness/mesh.ts";
 
 /**
@@ -43,12 +43,48 @@ for (const generation of GENERATIONS) {
       await until(async () => await mesh.instance(gone) !== "v2", `${gone} gone`);
     }
 
-    // The same again with another version, as 0.8.0 said it each minute.
+    // The same again with another version, as 0.8.0 said it each minute: nothing is put in force anew, nothing more is said.
+    const publications = () => mesh.agent.printed().split("rules in force").length - 1;
+    const published = publications();
     await plane.push();
     await plane.settled();
     const said = plane.requests().length;
     for (let i = 0; i < 50; i++) assert.equal(await mesh.instance(), "v2");
     assert.equal(plane.requests().length, said);
+    assert.equal(publications(), published);
     assertCalm(plane);
   });
 }
+
+Deno.test("control plane: an istiod that knows no deltas is asked for the state of the world, now and later", async () => {
+  await using mesh = await startMesh({ temper: "istiod", delta: true, planeDelta: false });
+  assert.equal(await mesh.instance(), "v1");
+  const { plane } = mesh;
+  await plane.disconnect();
+  await plane.serve(mesh.split({ v1: 0, v2: 100 }));
+  await mesh.answeredBy("v2");
+  assert.ok(plane.requests("CDS").every((e) => e.subscribe.length === 0));
+});
+
+Deno.test("control plane: a refusal is told with its reason, the rules stay, and SIGHUP asks again at once", async () => {
+  await using mesh = await startMesh({ temper: "istiod", delta: true });
+  const { plane, agent } = mesh;
+  await plane.refuse({ code: 7, details: "no identity for this namespace" });
+  await plane.disconnect();
+  await agent.line(/\[D206\].*no identity for this namespace/);
+  assert.equal(await mesh.instance(), "v1");
+  await plane.refuse(null);
+  await plane.serve(mesh.split({ v1: 0, v2: 100 }));
+  agent.signal("SIGHUP");
+  await mesh.answeredBy("v2");
+});
+
+Deno.test("control plane: when the preferred one is gone, the next one is followed", async () => {
+  await using second = await startControlPlane({ temper: "istiod" });
+  await using mesh = await startMesh({ temper: "istiod", delta: true, otherAddresses: [second.address] });
+  await second.serve(mesh.split({ v1: 0, v2: 100 }));
+  assert.deepEqual(second.requests(), []);
+  await mesh.plane.kill();
+  await mesh.answeredBy("v2");
+  await second.settled();
+});

@@ -42,6 +42,10 @@ export function nameOf({ temper, delta }: Generation): string {
 export interface MeshOptions extends Generation {
   /** What it serves at first, Istio YAML or resources; default: istioserver, all requests to v1. */
   readonly rules?: (mesh: Pick<Mesh, "v1" | "v2">) => string | WireResources;
+  /** False: the control plane refuses delta streams, whatever the agent asks for. */
+  readonly planeDelta?: false;
+  /** Further control planes that the agent is told of. */
+  readonly otherAddresses?: readonly string[];
   /** Of the proxy; default any free port of 127.0.0.1. */
   readonly http?: string;
   /** Default off. */
@@ -84,16 +88,19 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     const v1 = disposables.use(startUpstream(echoing("v1")));
     const v2 = disposables.use(startUpstream(echoing("v2")));
     const split: Mesh["split"] = (weights) => istioserver({ v1: v1.port, v2: v2.port }, { ...weights });
-    let plane = await startControlPlane({ temper });
+    let plane = await startControlPlane({
+      temper,
+      ...(options.planeDelta === undefined ? {} : { delta: options.planeDelta }),
+    });
     disposables.defer(() => plane[Symbol.asyncDispose]());
     const rules = options.rules?.({ v1, v2 }) ?? split({ v1: 100, v2: 0 });
     await (typeof rules === "string" ? plane.serve(rules) : plane.set(rules));
     const directory = disposables.use(
       await makeConf({
         discovery: temper === "istiod" ? "pilotv3" : "pilotv2",
-        address: plane.address,
+        address: [plane.address, ...options.otherAddresses ?? []].join(","),
         controlPlane: { delta },
-        mesh: { accessLog },
+        mesh: { accessLog, outboundTrafficPolicy: "REGISTRY_ONLY" },
         ...(http === undefined ? {} : { http }),
       }),
     );
