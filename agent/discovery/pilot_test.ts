@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { until } from "../../tests/harness/bytes.ts";
 import { ManualClock } from "../../tests/harness/clock.ts";
 import { OFFLINE_PORTS } from "../../tests/harness/discovery_ports.ts";
 import { type RestPilot, startRestPilot } from "../../tests/harness/rest_pilot.ts";
@@ -8,6 +9,7 @@ import { createHttpClient } from "../net/http_client.ts";
 import { viewOf } from "../route/view.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { pilotPlugin, REST_MS, rulesComeByV1 } from "./pilot.ts";
+import { PROBE_POLLS } from "./pilot_poll.ts";
 import type { DiscoverySource, TypeStatus } from "./types.ts";
 import { createWorldHolder, type WorldHolder } from "./world.ts";
 
@@ -318,11 +320,25 @@ Deno.test("1.0.9 serves the registration only: every port of a host with one HTT
   assert.equal(endpointsOf(run.world, ISTIOSERVER)?.length, 3);
   assert.deepEqual(codes(run.source), ["D222"]);
   assert.match(run.source.problems()[0]?.message ?? "", /only the registration/);
-  await run.poll();
+});
+
+Deno.test("what is not served is asked for again from time to time only", async () => {
+  await using pilot = await playing("pilot-1.0.9/http");
+  await using run = await start([pilot]);
   pilot.asked();
-  // What is not served is not asked for at each poll.
-  run.clock.advance(INTERVAL_MS * 1.2);
-  await run.world.current.revision;
+  let polls = 0;
+  const asked: string[] = [];
+  while (!asked.includes(LISTENERS)) {
+    const polled = Promise.withResolvers<void>();
+    pilot.onRequest = () => polled.resolve();
+    run.clock.advance(INTERVAL_MS);
+    await polled.promise;
+    await until(() => run.source.status()[0]?.nextTryMs !== undefined, "the end of the poll");
+    asked.push(...pilot.asked());
+    polls++;
+  }
+  assert.equal(polls, PROBE_POLLS + 1);
+  assert.equal(asked.filter((path) => path === REGISTRATION).length, polls);
 });
 
 Deno.test("registration only, several ports: certain numbers lead on, others end with 404 and D231", async () => {
@@ -529,6 +545,24 @@ Deno.test("a table waits for clusters and endpoints that it names", async () => 
   pilot.forget(`/v1/registration/${ISTIOSERVER}|version=v9`);
   await run.poll();
   assert.equal(run.decide("http://istioserver:8084/redirect"), `out.${ISTIOSERVER}|version=v9`);
+});
+
+Deno.test("an empty table or list of clusters between good ones is not believed; what routes name stays", async () => {
+  await using pilot = await playing("pilot-0.8.0/v1/routerule");
+  await using run = await start([pilot]);
+  const { program } = run.world.current;
+  pilot.set(table("8091"), "null");
+  pilot.set(CLUSTERS, '{"clusters":[]}');
+  await run.poll();
+  assert.equal(run.world.current.program, program);
+  assert.deepEqual(codes(run.source).filter((c) => c === "D230").length, 2);
+  // Three times say it: the table goes, the clusters stay that the others name.
+  await run.poll();
+  await run.poll();
+  assert.equal(run.decide("http://other:8091/"), "unknownHost");
+  const cluster = run.decide("http://istioserver:8084/", 0.9);
+  assert.ok(run.world.current.program.clusters.has(cluster));
+  assert.equal(run.world.current.program.clusters.get("out.other.default.svc.cluster.local|http"), undefined);
 });
 
 Deno.test("several addresses: failover within the poll, return when the first has rested", async () => {
