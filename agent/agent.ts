@@ -30,7 +30,7 @@ import { pluginOf } from "./discovery/plugins.ts";
 import type { DiscoverySource, RulesDirectory, SourceStatus, World } from "./discovery/types.ts";
 import { createWorldHolder } from "./discovery/world.ts";
 import { type AdminServer, serveAdmin } from "./net/admin_server.ts";
-import { systemClock, yieldTurn } from "./net/clock.ts";
+import { systemClock } from "./net/clock.ts";
 import { collectGarbage } from "./net/collect_garbage.ts";
 import { createDialer } from "./net/dial.ts";
 import { systemResolver } from "./net/dns.ts";
@@ -38,6 +38,7 @@ import { listenTcp } from "./net/listen.ts";
 import { listenError } from "./net/listen_error.ts";
 import { createLog } from "./net/log.ts";
 import { openReadGate, type ReadGate } from "./net/read_gate.ts";
+import { createTurns } from "./net/turn.ts";
 import { openRulesDirectory } from "./net/watch.ts";
 import { createAccessLog } from "./observe/access_log.ts";
 import { createObserver, type MeshObserver } from "./observe/observer.ts";
@@ -113,11 +114,13 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   });
 
   let gate: ReadGate | null = null;
+  const turns = createTurns();
   const closeAll = async (): Promise<void> => {
     state.accepting = false;
     proxy?.close();
     gate?.close();
     await Promise.all([source?.close(), adminServer?.close()]);
+    turns.close();
     await accessLog?.close();
   };
 
@@ -165,7 +168,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         (async () => (await import("./net/http_client.ts")).createHttpClient()),
       resolver: options.resolver ?? systemResolver,
       rng: options.rng ?? Math.random,
-      yieldTurn,
+      yieldTurn: turns.next,
     });
     await source.ready;
     if (world.current.program.clusters.size > MANY_CLUSTERS) await collectGarbage();

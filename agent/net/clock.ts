@@ -9,8 +9,3 @@ export const systemClock: Clock = {
     return () => clearTimeout(id);
   },
 };
-
-/** Resolves in the next turn of the event loop, after waiting I/O has had its turn. */
-export function yieldTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
-}

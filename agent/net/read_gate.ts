@@ -3,8 +3,9 @@
  * variable DENO_TOKIO_MAX_IO_EVENTS_PER_TICK is one cure, this is the other, which hangs on nothing undocumented).
  *
  * Every completed read passes here. At most {@link READS_PER_TURN} go on at once, the rest queue first in, first out until the driver has
- * turned, which is seen through a loopback connection of our own: a byte written to it can only be read back after the sockets were polled.
+ * turned, which is seen through a loopback connection of our own (turn.ts).
  */
+import { LoopbackPair } from "./turn.ts";
 
 /** Below 128; 200 is unfair again. */
 const READS_PER_TURN = 64;
@@ -23,41 +24,20 @@ export async function openReadGate(): Promise<ReadGate | null> {
 }
 
 export class ReadGate {
-  readonly #writer: Deno.TcpConn;
-  readonly #reader: Deno.TcpConn;
-  readonly #byte = new Uint8Array(1);
-  readonly #into = new Uint8Array(16);
+  readonly #pair: LoopbackPair;
   readonly #queue: (() => void)[] = [];
   #head = 0;
   #used = 0;
   #turning = false;
   #closed = false;
 
-  private constructor(writer: Deno.TcpConn, reader: Deno.TcpConn) {
-    this.#writer = writer;
-    this.#reader = reader;
-    writer.setNoDelay(true);
+  private constructor(pair: LoopbackPair) {
+    this.#pair = pair;
   }
 
   /** Opens the loopback pair. */
   static async open(): Promise<ReadGate> {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    try {
-      const { port } = listener.addr as Deno.NetAddr;
-      const [writer, reader] = await Promise.all([
-        Deno.connect({ hostname: "127.0.0.1", port }),
-        listener.accept(),
-      ]);
-      const same = (reader.remoteAddr as Deno.NetAddr).port === (writer.localAddr as Deno.NetAddr).port;
-      if (!same) {
-        writer.close();
-        reader.close();
-        throw new Error("Cannot open the read gate: another program connected to its port first");
-      }
-      return new ReadGate(writer, reader as Deno.TcpConn);
-    } finally {
-      listener.close();
-    }
+    return new ReadGate(await LoopbackPair.open());
   }
 
   /** May the read that brought `n` bytes go on? When not, await `wait()`. */
@@ -78,12 +58,7 @@ export class ReadGate {
 
   async #turn(): Promise<void> {
     this.#turning = true;
-    try {
-      await this.#writer.write(this.#byte);
-      await this.#reader.read(this.#into);
-    } catch {
-      this.#closed = true;
-    }
+    if (!await this.#pair.turn()) this.#closed = true;
     this.#turning = false;
     this.#used = 0;
     const queue = this.#queue;
@@ -105,12 +80,7 @@ export class ReadGate {
 
   close(): void {
     this.#closed = true;
-    try {
-      this.#writer.close();
-      this.#reader.close();
-    } catch {
-      // Closed already.
-    }
+    this.#pair.close();
     for (; this.#head < this.#queue.length; this.#head++) this.#queue[this.#head]!();
     this.#queue.length = 0;
     this.#head = 0;

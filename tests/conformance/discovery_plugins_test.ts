@@ -4,10 +4,11 @@
 import assert from "node:assert/strict";
 import type { DiscoveryInput, DiscoverySource, Publication } from "../../agent/discovery/types.ts";
 import { pluginOf, PLUGINS } from "../../agent/discovery/plugins.ts";
-import { systemClock, yieldTurn } from "../../agent/net/clock.ts";
+import { systemClock } from "../../agent/net/clock.ts";
 import { systemResolver } from "../../agent/net/dns.ts";
 import { createGrpcTransport } from "../../agent/net/grpc_transport.ts";
 import { createHttpClient } from "../../agent/net/http_client.ts";
+import { timerTurn } from "../../agent/net/turn.ts";
 import { openRulesDirectory } from "../../agent/net/watch.ts";
 import { readSettings, type SettingsReading } from "../../agent/settings/read.ts";
 import { TYPES } from "../../agent/settings/schema.ts";
@@ -118,7 +119,7 @@ function start(type: SourceType, config: AgentConfig): Started {
     openHttpClient: () => Promise.resolve(createHttpClient()),
     resolver: systemResolver,
     rng: () => 0.5,
-    yieldTurn,
+    yieldTurn: timerTurn,
   });
   return { source, published, logged };
 }
@@ -178,7 +179,7 @@ for (const { type } of PLUGINS) {
     }
     // Whatever it says from now on, it says the same: nothing goes on behind it.
     const after = JSON.stringify(source.status());
-    await yieldTurn();
+    await timerTurn();
     assert.equal(JSON.stringify(source.status()), after);
   });
 
