@@ -12,6 +12,9 @@ const GREETING = new Uint8Array([
   ...[0, 0, 0, 4, 0, 0, 0, 0, 0],
 ]);
 
+/** How much later than the end of a connection its reason may be noticed, ms. */
+const ALERT_GRACE_MS = 50;
+
 /** Why a plaintext HTTP/2 connection to `address` does not come about; undefined when it would. */
 export async function diagnosePlaintext(
   address: string,
@@ -74,22 +77,31 @@ export function diagnoseAfterTls(
   const { promise, resolve } = Promise.withResolvers<Error | undefined>();
   const socket = connectTcp({ host: address, port });
   let secured: Socket | undefined;
+  let grace: ReturnType<typeof setTimeout> | undefined;
+  let over = false;
   const end = (error?: Error) => {
+    over = true;
     resolve(error);
+    clearTimeout(grace);
     signal.removeEventListener("abort", stop);
     secured?.destroy();
     socket.destroy();
   };
   const stop = () => end();
+  // The end of the connection can be noticed before the alert that came with it.
+  const ended = () => {
+    if (!over) grace ??= setTimeout(stop, ALERT_GRACE_MS);
+  };
   socket.on("error", end);
-  socket.on("close", stop);
+  socket.on("close", ended);
   socket.on("connect", () => {
     secure(socket).then((stream) => {
       secured = stream;
-      // The alert may have come together with the end of the handshake.
+      if (over) return void stream.destroy();
+      // Or the alert before anyone was told that the handshake is over.
       if (stream.errored !== null) return end(stream.errored);
       stream.on("error", end);
-      stream.on("end", stop);
+      stream.on("end", ended);
       stream.on("data", stop);
     }, end);
   });

@@ -162,7 +162,8 @@ Deno.test("TLS with a client certificate", async (t) => {
     await Deno.remove(files.path("key.pem"));
     const error = await failureOf(target(peer.port, { tls: files.tls(), tokenFile: files.path("token") }));
     assert.equal(error.code, "D203");
-    assert.match(error.message, /it wants a client certificate/);
+    // The server's alert may get lost with the connection.
+    assert.match(error.message, /it wants a client certificate$|without a client certificate; want/);
     assert.match(error.hint, /discovery\.certDirectory/);
   });
 

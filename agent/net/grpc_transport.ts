@@ -295,8 +295,10 @@ class Dial {
     if (isAlert(reason)) return refusalOf(reason).failure;
     return {
       code: "D203",
-      state: "it closed the connection after the TLS handshake",
-      wanted: "want a gRPC server that accepts the client certificate, or does without",
+      state: `it closed the connection after the TLS handshake ${
+        material.cert === undefined ? "without" : "with"
+      } a client certificate`,
+      wanted: "want a gRPC server that accepts that",
     };
   }
 
