@@ -64,10 +64,13 @@ export type ConnectStep = "DNS" | "TCP" | "TLS" | "token" | "stream";
 export interface TlsTarget {
   /** PEM file of roots; the certificate of the server must chain to one of them. */
   readonly rootCertificate: string;
-  /** Both or none: PEM files of the client's chain and key. */
+  /** Both or none: PEM files of the client's chain and key. They need not exist when there is a token. */
   readonly clientCertificate?: string;
   readonly clientKey?: string;
-  /** Name that the certificate must carry and that is sent as SNI; default: the host of the address. */
+  /**
+   * Name that the certificate must carry and that is sent as SNI; default: the host of the address. A SPIFFE id is looked for among
+   * the URIs of the certificate, with the host as SNI.
+   */
   readonly serverName?: string;
 }
 
@@ -79,7 +82,10 @@ export interface StreamTarget {
   readonly path: string;
   /** Absent = plaintext. */
   readonly tls?: TlsTarget;
-  /** File with a JWT, sent as `authorization: Bearer ...`; read again on every connect. */
+  /**
+   * File with a JWT, sent as `authorization: Bearer ...`; read again on every connect. Only over TLS, and it may be missing when
+   * there is a client certificate.
+   */
   readonly tokenFile?: string;
   /** Largest message taken in, bytes. */
   readonly maxMessageBytes: number;
