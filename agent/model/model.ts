@@ -38,7 +38,7 @@ export interface RouteConfiguration extends HeaderFields {
   readonly name: string;
   readonly virtualHosts: readonly VirtualHost[];
   readonly ignorePortInHostMatching?: boolean;
-  /** The outermost level of header operations runs first. */
+  /** Header operations of the table run first, then the virtual host's, then the route's; a weighted cluster's before all. */
   readonly mostSpecificHeaderMutationsWins?: boolean;
 }
 

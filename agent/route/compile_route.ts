@@ -5,6 +5,7 @@
  */
 import { parseDuration } from "../core/duration.ts";
 import type {
+  ClusterWeight,
   FractionalPercent,
   HeaderFields,
   HTTPFault,
@@ -33,7 +34,7 @@ const DEFAULT_RETRY_BASE_MS = 25;
 
 /** Header operations of a table, for all its virtual hosts. */
 export interface TableHeaders extends HeaderFields {
-  /** The table's run first, then the virtual host's, …, so that the most specific have the last word. */
+  /** The table's run before the virtual host's and these before the route's, so that the most specific have the last word. */
   readonly mostSpecificHeaderMutationsWins?: boolean;
 }
 
@@ -98,7 +99,7 @@ class RouteProgram implements CompiledRoute {
     this.fault = fault === undefined || this.kind !== "route" ? null : compileFault(fault);
     const cors = perFilter?.["envoy.filters.http.cors"];
     this.cors = cors === undefined || this.kind !== "route" ? null : compileCors(cors);
-    this.responseOps = responseOps([source], outer);
+    this.responseOps = responseOps(source, outer);
     this.#redirect = source.redirect === undefined ? undefined : compileRedirect(source, source.redirect);
     this.direct = source.directResponse === undefined ? null : {
       status: source.directResponse.status,
@@ -130,24 +131,28 @@ class RouteProgram implements CompiledRoute {
   }
 }
 
-/** Envoy evaluates the most specific level first, or last if the table wants it so. */
-function ordered(inner: readonly HeaderFields[], outer: OuterHeaders): readonly HeaderFields[] {
-  const levels = outer.levels.length === 0 ? inner : [...inner, ...outer.levels];
-  return outer.first ? levels.toReversed() : levels;
+/**
+ * Envoy evaluates route, virtual host, table, or the other way round if the table wants it so; a weighted cluster before
+ * all of them in either case (measured on Envoy 1.40).
+ */
+function ordered(route: Route, outer: OuterHeaders, cluster?: ClusterWeight): readonly HeaderFields[] {
+  const levels = [route, ...outer.levels];
+  if (outer.first) levels.reverse();
+  return cluster === undefined ? levels : [cluster, ...levels];
 }
 
-function requestOps(inner: readonly HeaderFields[], outer: OuterHeaders): HeaderOps | null {
+function requestOps(route: Route, outer: OuterHeaders, cluster?: ClusterWeight): HeaderOps | null {
   return compileHeaderOps(
-    ordered(inner, outer).map((level) => ({
+    ordered(route, outer, cluster).map((level) => ({
       add: level.requestHeadersToAdd,
       remove: level.requestHeadersToRemove,
     })),
   );
 }
 
-function responseOps(inner: readonly HeaderFields[], outer: OuterHeaders): HeaderOps | null {
+function responseOps(route: Route, outer: OuterHeaders, cluster?: ClusterWeight): HeaderOps | null {
   return compileHeaderOps(
-    ordered(inner, outer).map((level) => ({
+    ordered(route, outer, cluster).map((level) => ({
       add: level.responseHeadersToAdd,
       remove: level.responseHeadersToRemove,
     })),
@@ -164,8 +169,8 @@ function compileDestinations(
     return [{
       cluster: action.cluster ?? "",
       weight: 1,
-      requestOps: requestOps([route], outer),
-      responseOps: responseOps([route], outer),
+      requestOps: requestOps(route, outer),
+      responseOps: responseOps(route, outer),
       hostRewrite: routeHost ?? null,
     }];
   }
@@ -175,8 +180,8 @@ function compileDestinations(
   return (live.length > 0 ? live : clusters.slice(0, 1)).map((c) => ({
     cluster: c.name,
     weight: Math.max(c.weight, live.length > 0 ? 0 : 1),
-    requestOps: requestOps([c, route], outer),
-    responseOps: responseOps([c, route], outer),
+    requestOps: requestOps(route, outer, c),
+    responseOps: responseOps(route, outer, c),
     hostRewrite: routeHost ?? c.hostRewriteLiteral ?? null,
   }));
 }

@@ -163,10 +163,10 @@ Deno.test("virtual host and table: their levels come last, or first when the mos
   assert.deepEqual(order(undefined), ["cluster", "route", "host"]);
   assert.deepEqual(order(set("table")), ["cluster", "route", "host", "table"]);
   assert.deepEqual(order({ ...set("table"), mostSpecificHeaderMutationsWins: true }), [
+    "cluster",
     "table",
     "host",
     "route",
-    "cluster",
   ]);
   const { responseOps } = compileVirtualHost({
     ...host,
