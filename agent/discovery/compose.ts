@@ -18,24 +18,9 @@ import type {
   VirtualHost,
 } from "../model/model.ts";
 import { parseDomain } from "../route/domain_index.ts";
-import type { ControlPlaneAddress } from "../settings/types.ts";
-import { startAds } from "./ads.ts";
-import { startPilot } from "./pilot.ts";
 import type { DiscoveryInput, DiscoverySource, Publication } from "./types.ts";
 
 const PROXY_TABLE = "http_proxy";
-
-/** Services by v1, rules by xDS v2. */
-export function composeSources(
-  input: DiscoveryInput,
-  routerAddresses: readonly ControlPlaneAddress[],
-): DiscoverySource {
-  return composed(
-    input,
-    (own) => startPilot(own, { name: "pilot (services)", rules: false }),
-    (own) => startAds(own, { generation: "v2", name: "pilotv2 (rules)", addresses: routerAddresses }),
-  );
-}
 
 /** Starts both and publishes what follows from them together. */
 export function composed(

@@ -27,9 +27,10 @@ import { MeshError } from "../core/errors.ts";
 import type { HttpClient } from "../core/ports.ts";
 import type { ControlPlaneAddress } from "../settings/types.ts";
 import { nodeOf } from "../xds/node.ts";
+import { startAds } from "./ads.ts";
 import { asMeshError, failureDiagnostic, failureReason, failureText } from "./ads_status.ts";
 import { createBackoff } from "./backoff.ts";
-import { composeSources } from "./compose.ts";
+import { composed } from "./compose.ts";
 import { proxyContextOf } from "./file.ts";
 import { V1Poller } from "./pilot_poll.ts";
 import { V1Board } from "./pilot_status.ts";
@@ -48,9 +49,11 @@ export const pilotPlugin: DiscoveryPlugin = {
   summary: "Pilot of Istio up to 1.0, xDS v1 over HTTP",
   start(input) {
     const { routerAddresses } = input.config.discovery;
-    return rulesComeByV1(routerAddresses)
-      ? startPilot(input, { name: "pilot", rules: true })
-      : composeSources(input, routerAddresses);
+    return rulesComeByV1(routerAddresses) ? startPilot(input, { name: "pilot", rules: true }) : composed(
+      input,
+      (own) => startPilot(own, { name: "pilot (services)", rules: false }),
+      (own) => startAds(own, { generation: "v2", name: "pilotv2 (rules)", addresses: routerAddresses }),
+    );
   },
 };
 
