@@ -21,7 +21,15 @@ import { createV1Programs, hostFilter, namedClusters, type V1Options } from "../
 import { decodeHosts, decodeRegistration, type Registration } from "../xds/v1/registration.ts";
 import { decodeRoutes, type RouteTable } from "../xds/v1/routes.ts";
 import { parseServiceKey, pathPart } from "../xds/v1/service_key.ts";
-import { type Ask, type AskOptions, CONFIRMATIONS, createAsk, type Known } from "./pilot_ask.ts";
+import {
+  type Ask,
+  type AskOptions,
+  CONFIRMATIONS,
+  createAsk,
+  type Known,
+  type Outcome,
+  type Question,
+} from "./pilot_ask.ts";
 
 /** After this many polls Pilot is asked again for what it did not serve. */
 export const PROBE_POLLS = 10;
@@ -55,6 +63,11 @@ export class V1Poller {
   /** Whether the address serves listeners, clusters and routes; undefined: not known yet. */
   #serves: boolean | undefined;
   #pollsUntilProbe = 0;
+  /** Something is new since the last program. */
+  #changed = true;
+  /** Something is new since tables were last put in force. */
+  #rulesChanged = true;
+  #keys = new Set<string>();
   #built: { program: Program; problems: readonly Diagnostic[] } | undefined;
   #address: ControlPlaneAddress | undefined;
 
@@ -105,6 +118,8 @@ export class V1Poller {
 
   /** The program of what is known; the same object when nothing changed. Call it when `synced`. */
   program(): Program {
+    if (!this.#changed && this.#built !== undefined) return this.#built.program;
+    this.#changed = false;
     const listeners = this.#serves === true ? this.#listeners.value?.listeners : undefined;
     const subsets = new Map<string, ClusterLoadAssignment>();
     for (const [key, { value }] of this.#subsets) if (value !== undefined) subsets.set(key, value);
@@ -154,9 +169,20 @@ export class V1Poller {
     return { services: services.size, endpoints, tables: this.#tablesInForce.size };
   }
 
+  /** Asks, and notes what is new. */
+  async #note<T extends object>(
+    address: ControlPlaneAddress,
+    known: Known<T>,
+    question: Question<T>,
+  ): Promise<Outcome> {
+    const outcome = await this.#ask(address, known, question);
+    if (outcome === "new") this.#changed = this.#rulesChanged = true;
+    return outcome;
+  }
+
   async #pollRegistration(address: ControlPlaneAddress): Promise<void> {
     const known = this.#registration;
-    const outcome = await this.#ask(address, known, {
+    const outcome = await this.#note(address, known, {
       kind: "registration",
       path: REGISTRATION,
       decode: (json, version) =>
@@ -186,7 +212,7 @@ export class V1Poller {
     const doubtful = this.#registration.value?.services.size !== 0;
     const listeners = this.#listeners;
     const path = `/v1/listeners/${tail}`;
-    const outcome = await this.#ask(address, listeners, {
+    const outcome = await this.#note(address, listeners, {
       kind: "listeners",
       path,
       decode: (json, version) =>
@@ -199,7 +225,7 @@ export class V1Poller {
     this.#serves = true;
     board.holds("listeners", listeners.value.listeners.size, "*");
     const clusters = this.#clusters;
-    await this.#ask(address, clusters, {
+    await this.#note(address, clusters, {
       kind: "clusters",
       path: `/v1/clusters/${tail}`,
       decode: (json, version) =>
@@ -208,8 +234,12 @@ export class V1Poller {
     });
     board.holds("clusters", clusters.value?.clusters.size ?? 0, "*");
     await this.#pollTables(address, listeners.value, tail);
-    await this.#pollSubsets(address);
+    if (this.#rulesChanged) this.#keys = this.#subsetKeys();
+    await this.#pollSubsets(address, this.#keys);
+    if (!this.#rulesChanged) return;
+    // What waits is looked at again by the next poll.
     this.#putInForce();
+    this.#rulesChanged = this.#waiting.length > 0;
   }
 
   async #pollTables(
@@ -217,12 +247,16 @@ export class V1Poller {
     { tables, faults }: Listeners,
     tail: string,
   ): Promise<void> {
-    for (const name of this.#tables.keys()) if (!tables.includes(name)) this.#tables.delete(name);
+    for (const name of this.#tables.keys()) {
+      if (tables.includes(name)) continue;
+      this.#tables.delete(name);
+      this.#changed = this.#rulesChanged = true;
+    }
     const wanted = (name: string) => this.#wants(parseServiceKey(name)?.host ?? name);
     for (const name of tables) {
       const known = entryOf(this.#tables, name);
       const own = faults.get(name) ?? [];
-      await this.#ask(address, known, {
+      await this.#note(address, known, {
         kind: "routes",
         path: `/v1/routes/${name}/${tail}`,
         decode: (json, version) =>
@@ -245,11 +279,10 @@ export class V1Poller {
     );
   }
 
-  async #pollSubsets(address: ControlPlaneAddress): Promise<void> {
-    const keys = this.#subsetKeys();
+  async #pollSubsets(address: ControlPlaneAddress, keys: ReadonlySet<string>): Promise<void> {
     for (const key of this.#subsets.keys()) if (!keys.has(key)) this.#subsets.delete(key);
     for (const key of keys) {
-      await this.#ask(address, entryOf(this.#subsets, key), {
+      await this.#note(address, entryOf(this.#subsets, key), {
         kind: "endpoints",
         path: `${REGISTRATION}/${pathPart(key)}`,
         decode: (json, version) => {
@@ -335,6 +368,7 @@ export class V1Poller {
       return;
     }
     this.#serves = false;
+    this.#changed = this.#rulesChanged = true;
     for (const known of [this.#listeners, this.#clusters]) {
       delete known.value;
       delete known.digest;

@@ -64,14 +64,24 @@ export function defaultCluster(service: RegisteredService, origin: Origin): Clus
   };
 }
 
+interface Made {
+  readonly signature: string;
+  readonly hosts: readonly VirtualHost[];
+}
+
 /** Makes default virtual hosts; those of which nothing changed since the last call are the same objects. */
 export function createDefaultHosts(
   names: Names,
 ): (services: Iterable<RegisteredService>, origin: Origin) => DefaultHosts {
-  let made = new Map<string, { readonly signature: string; readonly hosts: readonly VirtualHost[] }>();
+  let made = new Map<string, Made>();
+  let keys: readonly string[] = [];
   return (services, origin) => {
+    const all = [...services];
+    // While no service came or went, names stay what they are.
+    const sameKeys = all.length === keys.length && all.every(({ text }, i) => text === keys[i]);
+    if (!sameKeys) keys = all.map(({ text }) => text);
     const byHost = new Map<string, RegisteredService[]>();
-    for (const service of services) {
+    for (const service of all) {
       const list = byHost.get(service.key.host);
       if (list === undefined) byHost.set(service.key.host, [service]);
       else list.push(service);
@@ -80,6 +90,12 @@ export function createDefaultHosts(
     const virtualHosts: VirtualHost[] = [];
     const unclear: string[] = [];
     for (const [host, list] of byHost) {
+      const last = sameKeys && list.length === 1 ? made.get(host) : undefined;
+      if (last !== undefined) {
+        next.set(host, last);
+        virtualHosts.push(...last.hosts);
+        continue;
+      }
       const routed = list.filter((s) => hasRoutes(kindOf(s)));
       if (routed.length === 0) continue;
       const domains = serviceDomains(host, names, [], (name) => byHost.has(name));

@@ -31,7 +31,7 @@ import type {
   RouteConfiguration,
   VirtualHost,
 } from "../../model/model.ts";
-import { createDefaultHosts, defaultCluster, type Names } from "./default_hosts.ts";
+import { clusterNameOf, createDefaultHosts, defaultCluster, type Names } from "./default_hosts.ts";
 import { endpointsOf, type RegisteredService, type Registration } from "./registration.ts";
 import { parseServiceKey } from "./service_key.ts";
 
@@ -66,19 +66,21 @@ const DNS_REFRESH_RATE = "60s";
 
 export function createV1Programs(options: V1Options): V1Programs {
   const wanted = hostFilter(options);
+  const all = options.hosts.length === 0;
+  const placed = createPlacing();
   const defaultHosts = createDefaultHosts(options);
   let before: Program | undefined;
   return {
     build(answers) {
-      const services = [...answers.services.values()].filter((s) => wanted(s.key.host));
+      const services = [...answers.services.values()].filter((s) => all || wanted(s.key.host));
       const clusters = new Map<string, Cluster>();
       let tables: ReadonlyMap<string, RouteConfiguration>;
       let problems: readonly Diagnostic[] = [];
       const { rules } = answers;
       if (rules === undefined) {
         for (const service of services) {
-          const cluster = defaultCluster(service, answers.origin);
-          clusters.set(cluster.name, placeCluster(cluster, service, before));
+          const name = clusterNameOf(service);
+          clusters.set(name, placed(before?.clusters.get(name), service, answers.origin));
         }
         const made = defaultHosts(services, answers.origin);
         problems = made.problems;
@@ -91,11 +93,12 @@ export function createV1Programs(options: V1Options): V1Programs {
       } else {
         const named = namedClusters(rules.tables.values());
         for (const cluster of rules.clusters.values()) {
-          if (!named.has(cluster.name) && !wanted(hostOfCluster(cluster))) continue;
+          if (!all && !named.has(cluster.name) && !wanted(hostOfCluster(cluster))) continue;
           const service = answers.services.get(cluster.edsServiceName ?? "");
+          const known = before?.clusters.get(cluster.name);
           clusters.set(
             cluster.name,
-            service === undefined ? cluster : placeCluster(cluster, service, before),
+            service === undefined ? cluster : placed(known, service, answers.origin, cluster),
           );
         }
         tables = rules.tables;
@@ -135,19 +138,28 @@ export function namedClusters(
   listeners: Iterable<Listener> = [],
 ): Set<string> {
   const names = new Set<string>();
-  for (const { virtualHosts } of tables) {
-    for (const { routes } of virtualHosts) {
-      for (const { route } of routes) {
-        if (route === undefined) continue;
-        if (route.cluster !== undefined) names.add(route.cluster);
-        for (const { name } of route.weightedClusters?.clusters ?? []) names.add(name);
-        for (const { cluster } of route.requestMirrorPolicies ?? []) names.add(cluster);
-      }
-    }
-  }
+  for (const table of tables) for (const name of namesIn(table)) names.add(name);
   for (const { filterChains } of listeners) {
     for (const { tcp } of filterChains) if (tcp?.cluster !== undefined) names.add(tcp.cluster);
   }
+  return names;
+}
+
+const namesOfTables = new WeakMap<RouteConfiguration, readonly string[]>();
+
+function namesIn(table: RouteConfiguration): readonly string[] {
+  const known = namesOfTables.get(table);
+  if (known !== undefined) return known;
+  const names: string[] = [];
+  for (const { routes } of table.virtualHosts) {
+    for (const { route } of routes) {
+      if (route === undefined) continue;
+      if (route.cluster !== undefined) names.push(route.cluster);
+      for (const { name } of route.weightedClusters?.clusters ?? []) names.push(name);
+      for (const { cluster } of route.requestMirrorPolicies ?? []) names.push(cluster);
+    }
+  }
+  namesOfTables.set(table, names);
   return names;
 }
 
@@ -158,30 +170,47 @@ export function hostFilter({ hosts, namespace, domainSuffix }: V1Options): (host
   return (host) => patterns.some((pattern) => hostCovers(pattern, host));
 }
 
+/** A function that gives the cluster of a service; the one before when neither cluster nor service changed. */
+function createPlacing(): (
+  known: Cluster | undefined,
+  service: RegisteredService,
+  origin: Origin,
+  cluster?: Cluster,
+) => Cluster {
+  const made = new WeakMap<
+    RegisteredService,
+    { readonly from: Cluster | undefined; readonly placed: Cluster }
+  >();
+  return (known, service, origin, cluster) => {
+    const last = made.get(service);
+    if (last !== undefined && last.from === cluster && last.placed === known) return known;
+    const now = placeCluster(cluster ?? defaultCluster(service, origin), service);
+    // The version in the origin is that of its first appearance.
+    const sameOrigin = known?.origin === undefined ? now : { ...now, origin: known.origin };
+    const placed = known !== undefined && share(known, sameOrigin) === known ? known : now;
+    made.set(service, { from: cluster, placed });
+    return placed;
+  };
+}
+
 /**
  * What v1 calls `sds` whatever a service's endpoints are: names among them are resolved as STRICT_DNS; a wildcard host, which
  * can have none, goes where the client wanted to.
  */
-function placeCluster(cluster: Cluster, service: RegisteredService, before: Program | undefined): Cluster {
+function placeCluster(cluster: Cluster, service: RegisteredService): Cluster {
   if (cluster.type !== "EDS") return cluster;
-  const known = before?.clusters.get(cluster.name);
   const { edsServiceName: _, ...plain } = cluster;
-  let placed: Cluster = cluster;
   const endpoints = [...endpointsOf(service.assignment)];
   if (endpoints.length === 0 && isWildcard(service.key.host)) {
-    placed = { ...plain, type: "ORIGINAL_DST", lbPolicy: "CLUSTER_PROVIDED" };
-  } else if (endpoints.some((e) => normalAddress(e.address) === undefined)) {
-    placed = {
-      ...plain,
-      type: "STRICT_DNS",
-      dnsRefreshRate: DNS_REFRESH_RATE,
-      loadAssignment: { clusterName: cluster.name, endpoints: service.assignment.endpoints },
-    };
+    return { ...plain, type: "ORIGINAL_DST", lbPolicy: "CLUSTER_PROVIDED" };
   }
-  // The version in the origin of a default cluster is that of its first appearance.
-  return share(known, known?.origin === undefined ? placed : { ...placed, origin: known.origin }) === known
-    ? known as Cluster
-    : placed;
+  if (endpoints.every((e) => normalAddress(e.address) !== undefined)) return cluster;
+  return {
+    ...plain,
+    type: "STRICT_DNS",
+    dnsRefreshRate: DNS_REFRESH_RATE,
+    loadAssignment: { clusterName: cluster.name, endpoints: service.assignment.endpoints },
+  };
 }
 
 function hostOfCluster({ name, edsServiceName }: Cluster): string {
