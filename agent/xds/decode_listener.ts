@@ -16,11 +16,11 @@ import type { FilterChain, FilterChainMatch, Listener, TcpProxy } from "../model
 import { messageOfTypeUrl, type Messages, type Schema } from "../../protos/schema.ts";
 import { decodeInlineRouteConfiguration, summarized } from "./decode_route.ts";
 import type { DecodeResult, RawResource } from "./types.ts";
-import { durationText, type Findings, findings } from "./values.ts";
+import { durationText, type Findings, findings, NOT_EXECUTED } from "./values.ts";
 
 export function decodeListener(schema: Schema, raw: RawResource, origin: Origin): DecodeResult<Listener> {
   const m = schema.decode("Listener", raw.bytes);
-  const found = findings(origin);
+  const found = findings(origin, NOT_EXECUTED);
   if (m.name === "") {
     found.problem("name", "Cannot use a listener without a name: it is empty; a name is wanted");
   }

@@ -23,7 +23,7 @@ import { decodeHeaders } from "./decode_route_headers.ts";
 import { decodeVirtualHost, type TableDefaults } from "./decode_route_host.ts";
 import { fingerprint, splitMessage } from "./table_bytes.ts";
 import type { DecodeResult, RawResource, RouteDecoding } from "./types.ts";
-import { type Findings, findings } from "./values.ts";
+import { type Findings, findings, NOT_EXECUTED } from "./values.ts";
 
 const VIRTUAL_HOSTS = 2;
 /** Kept virtual hosts whose domains one step compares. */
@@ -73,7 +73,7 @@ class TableDecoding implements RouteDecoding {
     this.#bytes = bytes;
     this.#origin = origin;
     this.#spans = spans;
-    this.#found = findings(origin);
+    this.#found = findings(origin, NOT_EXECUTED);
     this.#table = schema.decode("RouteConfiguration", rest);
     this.#defaults = tableDefaults(schema, this.#table, this.#found);
     this.#shared = tableFields(this.#table, this.#found);

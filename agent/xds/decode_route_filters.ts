@@ -63,9 +63,6 @@ function readTyped(
     case "CorsFilterPolicy":
       into.cors = decodeCors(schema.decode("CorsFilterPolicy", any.value), at, found);
       return;
-    case "CorsPolicy":
-      into.cors = decodeCors(schema.decode("CorsPolicy", any.value), at, found);
-      return;
     case "FilterConfig": {
       const { config, disabled } = schema.decode("FilterConfig", any.value);
       if (disabled) {

@@ -80,6 +80,7 @@ Deno.test("notes stay with kept virtual hosts; equal ones are told once", () => 
   assert.equal(again.notes.length, 1);
   assert.match(again.notes[0]?.message ?? "", /sent on as it came \(here and at 3 more places\)$/);
   assert.equal(again.notes[0]?.code, "D223");
+  assert.equal(again.notes[0]?.severity, "warning");
 });
 
 Deno.test("one step decodes one virtual host; undecodable bytes throw D211", () => {

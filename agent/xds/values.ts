@@ -106,10 +106,23 @@ export interface Findings {
   /** D212 at a field path in proto names. */
   problem(field: string, message: string): void;
   /** D223: left out, and the agent works without it, or with the consequence that `more` warns of. */
-  note(field: string, message: string, more?: { readonly severity: Severity; readonly hint: string }): void;
+  note(field: string, message: string, more?: NoteKind): void;
 }
 
-export function findings(origin: Origin): Findings {
+/** What a note says about weight and next step; the default is D223's: an info, nothing to do. */
+export interface NoteKind {
+  readonly severity: Severity;
+  readonly hint: string;
+}
+
+/** Of routes and listeners: requests meet something else than the control plane wanted. */
+export const NOT_EXECUTED: NoteKind = {
+  severity: "warning",
+  hint: "Change the rule or EnvoyFilter that asks for it, if these requests need it.",
+};
+
+/** `kind` is that of notes that do not say their own. */
+export function findings(origin: Origin, kind?: NoteKind): Findings {
   const problems: Diagnostic[] = [];
   const notes: Diagnostic[] = [];
   return {
@@ -117,7 +130,7 @@ export function findings(origin: Origin): Findings {
     notes,
     problem: (field, message) =>
       void problems.push(diagnostic("D212", oneLine(message), { ...origin, field })),
-    note: (field, message, more) =>
+    note: (field, message, more = kind) =>
       void notes.push(diagnostic("D223", oneLine(message), { ...origin, field }, more)),
   };
 }
