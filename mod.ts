@@ -32,7 +32,7 @@ export type { AgentConfig } from "./agent/settings/types.ts";
 
 /**
  * Starts an agent inside this process. Resolves when it listens and has tried once to get its rules. Throws MeshError when an
- * address cannot be had (N101 to N103) or the source of rules cannot be used yet (D106).
+ * address cannot be had (N101 to N103).
  */
 export async function start(config: AgentConfig, options: AgentOptions = {}): Promise<RunningAgent> {
   const { startAgent } = await import("./agent/agent.ts");
