@@ -118,6 +118,9 @@ Deno.test("control plane: *_proxy variables that name the agent itself do not le
     start: { env: Object.fromEntries(names.map((name) => [name, itself])) },
   });
   await underLoad(mesh, async (answers) => {
+    mesh.plane.freeze();
+    await answers(MANY);
+    mesh.plane.thaw();
     await mesh.plane.kill();
     await answers(MANY);
     await mesh.restartPlane(mesh.split({ v1: 0, v2: 100 }));

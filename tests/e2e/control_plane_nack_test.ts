@@ -53,7 +53,7 @@ for (const generation of GENERATIONS) {
     await plane.set(withResource(rules(v2), generation, "EDS", name, broken));
     const nack = await nackOf(plane, from);
     assert.equal(nack.type, "EDS");
-    assert.ok(nack.error!.includes(name), nack.error);
+    assert.ok(nack.error!.includes(name), nack.error!);
     assert.match(
       nack.error!,
       /endpoints\[0\]\.lb_endpoints\[0\]\.endpoint\.address\.socket_address\.port_value/,

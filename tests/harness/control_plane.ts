@@ -288,7 +288,9 @@ class PlaneProcess implements ControlPlane {
 
   async #command(command: string, rest: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const id = this.#nextId++;
-    await this.#commands.write(new TextEncoder().encode(`${JSON.stringify({ id, command, ...rest })}\n`));
+    const line = new TextEncoder().encode(`${JSON.stringify({ id, command, ...rest })}\n`);
+    // A process that is gone takes no command; that it ended is told below.
+    await this.#commands.write(line).catch(() => {});
     await this.#until(
       () => this.#done.has(id) ? true : undefined,
       `the control plane having done "${command}"`,

@@ -21,7 +21,7 @@ function snakeCase(value: Json): Json {
 
 /** Endpoints of static and DNS clusters are `hosts`; protocol options are not extensions. */
 export function v2Cluster(cluster: JsonObject): JsonObject {
-  const { typedExtensionProtocolOptions: _, loadAssignment, circuitBreakers: __, ...rest } = cluster;
+  const { typedExtensionProtocolOptions: _, loadAssignment, ...rest } = cluster;
   if (loadAssignment === undefined) return rest;
   const { endpoints } = loadAssignment as unknown as {
     endpoints: readonly { lbEndpoints: readonly { endpoint: { address: JsonObject } }[] }[];

@@ -40,7 +40,11 @@ const store = new Store(temper.version);
 const connections = new Set();
 const streams = new Set();
 let nonces = 0;
+let nextStreamId = 0;
+/** Status that new streams end with; null = they are served. */
 let refusal = null;
+/** Bytes that new connections write in a turn. */
+let pace = Infinity;
 
 const plane = {
   temper,
@@ -79,7 +83,6 @@ function method(path, delta) {
   return { definition, handle };
 }
 
-let nextStreamId = 0;
 const service = `/envoy.service.discovery.${temper.generation}.AggregatedDiscoveryService`;
 const methods = { StreamAggregatedResources: method(`${service}/StreamAggregatedResources`, false) };
 if (temper.generation === "v3" && options.delta !== false) {
@@ -100,7 +103,6 @@ const listener = net.createServer((socket) => {
   connection.on("close", () => connections.delete(connection));
   injector.injectConnection(connection);
 });
-let pace = Infinity;
 
 // ---------------------------------------------------------------- commands
 
