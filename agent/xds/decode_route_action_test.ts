@@ -234,7 +234,7 @@ Deno.test("actions that cannot be executed are answered 501, with a note", () =>
     assert.equal(route.route, undefined);
     assert.equal(notes.length, 1);
     assert.match(notes[0] as string, /answered 501$/);
-    assert.ok(notes[0]?.startsWith(`virtual_hosts[0].routes[0].${field}: `), notes[0]);
+    assert.ok(notes[0]?.startsWith(`virtual_hosts[0].routes[0].${field}: `), notes[0] ?? "no note");
   }
 });
 
