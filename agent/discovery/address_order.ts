@@ -7,6 +7,7 @@
  * - while another than the first is in use, the first is tried by a connection of its own every {@link RETURN_MS}; when it
  *   could be reached twice running, the stream moves there. So a control plane that comes and goes is not returned to.
  */
+import type { Clock } from "../core/ports.ts";
 import type { ControlPlaneAddress } from "../settings/types.ts";
 
 /** Between two looks at the preferred control plane, ms. */
@@ -39,5 +40,31 @@ export function createAddressOrder(addresses: readonly ControlPlaneAddress[]): A
     restart() {
       at = 0;
     },
+  };
+}
+
+/**
+ * Looks at the preferred control plane from time to time until it was good {@link RETURN_AFTER} times running. `look` rejects
+ * when it cannot be reached. Returns the function that ends it.
+ */
+export function watchForReturn(
+  clock: Pick<Clock, "after">,
+  { look, goBack }: { readonly look: (signal: AbortSignal) => Promise<void>; readonly goBack: () => void },
+): () => void {
+  const ended = new AbortController();
+  let good = 0;
+  let cancel: (() => void) | undefined;
+  const later = (): void => {
+    cancel = clock.after(RETURN_MS, async () => {
+      good = await look(ended.signal).then(() => good + 1, () => 0);
+      if (ended.signal.aborted) return;
+      if (good < RETURN_AFTER) later();
+      else goBack();
+    });
+  };
+  later();
+  return () => {
+    ended.abort();
+    cancel?.();
   };
 }

@@ -22,7 +22,7 @@ import { nodeOf } from "../xds/node.ts";
 import { sotw as sotwReducer } from "../xds/sotw.ts";
 import { createXdsStore } from "../xds/store.ts";
 import { type Generation, RESOURCE_TYPES, type XdsCodec } from "../xds/types.ts";
-import { createAddressOrder, RETURN_AFTER, RETURN_MS } from "./address_order.ts";
+import { createAddressOrder, watchForReturn } from "./address_order.ts";
 import { asMeshError, failureDiagnostic, failureReason, failureText, StatusBoard } from "./ads_status.ts";
 import { createSession, followStream, type Session, SLOW_MS, type StreamEnd } from "./ads_stream.ts";
 import { createBackoff, type Pace, PACES } from "./backoff.ts";
@@ -104,6 +104,10 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
     settled = [];
     for (const resolve of waiting) resolve();
   };
+
+  const slowText = (): string =>
+    `Cannot sync with "${board.address.text}" yet: no answer for ${SLOW_MS / 1000} s; ` +
+    `wanted: ${store.waitingFor().join(", ") || "its first answers"}`;
 
   const targetOf = (address: ControlPlaneAddress, delta: boolean, signal: AbortSignal): StreamTarget => ({
     host: address.host,
@@ -189,7 +193,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
         onSlow(now) {
           slow = now;
           if (!now) return;
-          log.log("warn", slowText(address.text));
+          if (repeats.fresh("slow", address.text)) log.log("warn", slowText());
           settle();
         },
         onRefused(type, version, text) {
@@ -201,7 +205,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
         onIgnored(typeUrl, reason) {
           ignored.set(typeUrl, reason);
           if (repeats.fresh(`ignored ${typeUrl}`, reason)) {
-            log.log("warn", `ignored a response of ${address.text}: ${typeUrl}: ${reason}`);
+            log.log("info", `ignored a response of ${address.text}: ${typeUrl}: ${reason}`);
           }
         },
       });
@@ -215,37 +219,20 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
     }
   };
 
-  /** While another than the preferred control plane is in use; see address_order.ts. */
+  /** While another than the preferred control plane is in use: goes back to it as address_order.ts says. */
   const watchPreferred = (): () => void => {
     const { preferred } = order;
     if (preferred === undefined) return () => {};
-    const looking = new AbortController();
-    let good = 0;
-    let cancel: (() => void) | undefined;
-    const look = async (): Promise<void> => {
-      const seen = await (transport as StreamTransport)
-        .open(
-          { ...targetOf(preferred, false, looking.signal), onStep: () => {} },
-          metadataOf(preferred, config),
-        )
-        .then((opened) => {
-          opened.close();
-          return true;
-        }, () => false);
-      if (looking.signal.aborted) return;
-      good = seen ? good + 1 : 0;
-      if (good < RETURN_AFTER) return later();
-      log.log("info", `${preferred.text} can be reached again: going back to it`, { source: name });
-      recall();
-    };
-    const later = (): void => {
-      cancel = clock.after(RETURN_MS, look);
-    };
-    later();
-    return () => {
-      looking.abort();
-      cancel?.();
-    };
+    return watchForReturn(clock, {
+      async look(signal) {
+        const target = { ...targetOf(preferred, false, signal), onStep: () => {} };
+        (await (transport as StreamTransport).open(target, metadataOf(preferred, config))).close();
+      },
+      goBack() {
+        log.log("info", `${preferred.text} can be reached again: going back to it`, { source: name });
+        recall();
+      },
+    });
   };
 
   /** Ends the stream, or the wait for the next try, and begins again with the first address. */
@@ -293,7 +280,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
     failure = { error, address: address.text };
     const waitMs = waitAfter(end.synced, error);
     if (end.synced || repeats.fresh("failure", board.reason)) {
-      log.log("warn", `${end.synced ? "lost" : "cannot use"} ${address.text}: ${board.reason}`, {
+      log.log("warn", `${end.synced ? "lost" : "cannot use"} ${address.text}: ${failureText(error)}`, {
         source: name,
         nextTryMs: Math.round(waitMs),
       });
@@ -353,8 +340,10 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
           resource: typeUrl,
         })
       );
-      const address = board.address.text;
-      if (slow) own.push(diagnostic("D214", slowText(address), { kind: "control plane", resource: address }));
+      if (slow) {
+        const where = { kind: "control plane", resource: board.address.text };
+        own.push(diagnostic("D214", slowText(), where));
+      }
       if (failure === undefined || downSinceMs === undefined) return [...own, ...standing];
       const awayMs = clock.monotonic() - downSinceMs;
       if (intake?.published !== true) {
@@ -412,8 +401,4 @@ function metadataOf(
   config: AgentConfig,
 ): readonly (readonly [string, string])[] {
   return address.scheme === "grpcs" ? [["clusterid", config.discovery.clusterId]] : [];
-}
-
-function slowText(address: string): string {
-  return `Cannot say yet what "${address}" wants: no answer for ${SLOW_MS / 1000} s; want its first answers`;
 }
