@@ -35,6 +35,7 @@ import { proxyContextOf } from "./file.ts";
 import { V1Poller } from "./pilot_poll.ts";
 import { V1Board } from "./pilot_status.ts";
 import { createRepeatFilter } from "./repeats.ts";
+import { createSlices } from "./sliced.ts";
 import type { DiscoveryInput, DiscoveryPlugin, DiscoverySource } from "./types.ts";
 
 /** A poll is this much earlier or later than refreshInterval at most, as a share of it. */
@@ -102,7 +103,7 @@ export function startPilot(input: DiscoveryInput, { name, rules }: PilotOptions)
       domainSuffix,
       connectTimeoutMs,
       board,
-      yieldTurn: input.yieldTurn,
+      slices: createSlices(clock, input.yieldTurn),
     });
   };
 
@@ -125,9 +126,10 @@ export function startPilot(input: DiscoveryInput, { name, rules }: PilotOptions)
     if (++rest.good >= GOOD_POLLS) rests.delete(address);
   };
 
-  const give = (): void => {
-    if (closed || poller?.synced !== true) return;
-    const program = poller.program();
+  const give = async (): Promise<void> => {
+    if (poller?.synced !== true) return;
+    const program = await poller.program();
+    if (closed) return;
     const diagnostics = poller.problems();
     const problems = diagnostics.map(formatDiagnostic).join("\n");
     if (published?.program === program && published.problems === problems) return;
@@ -146,7 +148,7 @@ export function startPilot(input: DiscoveryInput, { name, rules }: PilotOptions)
       try {
         await (await open()).poll(address);
         if (closed) return false;
-        give();
+        await give();
         noteSuccess(address);
         if (failure !== undefined || before !== address) {
           log.log("info", `asking ${address.text}`, { source: name });
@@ -166,7 +168,7 @@ export function startPilot(input: DiscoveryInput, { name, rules }: PilotOptions)
           log.log("warn", `cannot use ${address.text}: ${text}`, { source: name });
         }
         // What it had answered before it failed is good.
-        give();
+        await give();
       }
     }
     board.failures++;

@@ -7,9 +7,10 @@
 import { type Diagnostic, diagnostic } from "../core/diagnostics.ts";
 import type { HttpAnswer, HttpClient } from "../core/ports.ts";
 import type { ControlPlaneAddress } from "../settings/types.ts";
-import { parseJson } from "../xds/v1/reading.ts";
+import { jsonSteps, type Steps } from "../xds/v1/json_steps.ts";
 import { digestOf } from "./digest.ts";
 import type { V1Board, V1Kind } from "./pilot_status.ts";
+import type { Slices } from "./sliced.ts";
 
 /** One answer, from the connection to its last byte, ms. */
 export const ANSWER_MS = 30_000;
@@ -17,8 +18,6 @@ export const ANSWER_MS = 30_000;
 export const MAX_ANSWER_BYTES = 64 << 20;
 /** Answers running that must say the same before something that was there is believed to be gone as a whole. */
 export const CONFIRMATIONS = 3;
-/** Bodies above this are decoded in a turn of their own, bytes. */
-const LARGE_BYTES = 256 << 10;
 
 /** What is known of a path. */
 export interface Known<T> {
@@ -36,8 +35,8 @@ export interface Known<T> {
 export interface Question<T> {
   readonly kind: V1Kind;
   readonly path: string;
-  /** The value, or why it cannot be used, or nothing when the answer has another form. */
-  readonly decode: (json: unknown, version: string) => T | Diagnostic | undefined;
+  /** In steps: the value, or why it cannot be used, or nothing when the answer has another form. */
+  readonly decode: (json: unknown, version: string) => Steps<T | Diagnostic | undefined>;
   /** How much an answer holds, when none after some is to be doubted. */
   readonly sizeOf?: (value: T) => number;
   /** What else the value depends on. */
@@ -50,7 +49,8 @@ export type Outcome = "new" | "same" | "absent" | "bad";
 export interface AskOptions {
   readonly connectTimeoutMs: number;
   readonly board: V1Board;
-  readonly yieldTurn: () => Promise<void>;
+  /** Decoding and putting together is done in these. */
+  readonly slices: Slices;
 }
 
 export type Ask = <T extends object>(
@@ -60,7 +60,7 @@ export type Ask = <T extends object>(
 ) => Promise<Outcome>;
 
 /** The function rejects with the MeshError of the GET. */
-export function createAsk(http: HttpClient, { connectTimeoutMs, board, yieldTurn }: AskOptions): Ask {
+export function createAsk(http: HttpClient, { connectTimeoutMs, board, slices }: AskOptions): Ask {
   return async (address, known, { kind, path, decode, sizeOf, salt = "" }) => {
     board.sent(kind);
     const answer = await http.get(address, path, {
@@ -91,10 +91,9 @@ export function createAsk(http: HttpClient, { connectTimeoutMs, board, yieldTurn
       delete known.doubts;
       return "same";
     }
-    if (answer.body.length > LARGE_BYTES) await yieldTurn();
-    const json = parseJson(answer.body);
-    if (answer.body.length > LARGE_BYTES) await yieldTurn();
-    const value = json && decode(json.value, version);
+    slices.begin();
+    const json = await inSlices(jsonSteps(answer.body), slices);
+    const value = json && await inSlices(decode(json.value, version), slices);
     if (value === undefined) {
       const form = json === undefined ? "no JSON" : "JSON of another form";
       return refuse(diagnostic(
@@ -121,6 +120,15 @@ export function createAsk(http: HttpClient, { connectTimeoutMs, board, yieldTurn
     board.accepted(kind, version);
     return "new";
   };
+}
+
+/** Runs steps to their end, and lets waiting I/O run in between. */
+export async function inSlices<T>(steps: Steps<T>, slices: Slices): Promise<T> {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+    if (slices.spent()) await slices.rest();
+  }
 }
 
 function isDiagnostic(value: object): value is Diagnostic {

@@ -15,17 +15,18 @@ import type { HttpClient } from "../core/ports.ts";
 import type { Cluster, ClusterLoadAssignment, Program, RouteConfiguration } from "../model/model.ts";
 import type { ControlPlaneAddress } from "../settings/types.ts";
 import type { Node } from "../xds/types.ts";
-import { decodeClusters } from "../xds/v1/clusters.ts";
+import { clusterSteps, type DecodedClusters } from "../xds/v1/clusters.ts";
 import { decodeListeners, type Listeners } from "../xds/v1/listeners.ts";
 import { createV1Programs, hostFilter, namedClusters, type V1Options } from "../xds/v1/program.ts";
-import { decodeHosts, decodeRegistration, type Registration } from "../xds/v1/registration.ts";
-import { decodeRoutes, type RouteTable } from "../xds/v1/routes.ts";
+import { type DecodedRegistration, decodeHosts, registrationSteps } from "../xds/v1/registration.ts";
+import { routeSteps, type RouteTable } from "../xds/v1/routes.ts";
 import { parseServiceKey, pathPart } from "../xds/v1/service_key.ts";
 import {
   type Ask,
   type AskOptions,
   CONFIRMATIONS,
   createAsk,
+  inSlices,
   type Known,
   type Outcome,
   type Question,
@@ -33,8 +34,6 @@ import {
 
 /** After this many polls Pilot is asked again for what it did not serve. */
 export const PROBE_POLLS = 10;
-
-type Clusters = NonNullable<ReturnType<typeof decodeClusters>>;
 
 const REGISTRATION = "/v1/registration";
 
@@ -49,9 +48,9 @@ export class V1Poller {
   readonly #options: PollOptions;
   readonly #programs;
   readonly #wants: (host: string) => boolean;
-  readonly #registration: Known<{ services: Registration; problems: readonly Diagnostic[] }> = {};
+  readonly #registration: Known<DecodedRegistration> = {};
   readonly #listeners: Known<Listeners> = {};
-  readonly #clusters: Known<Clusters> = {};
+  readonly #clusters: Known<DecodedClusters> = {};
   readonly #tables = new Map<string, Known<RouteTable>>();
   readonly #subsets = new Map<string, Known<ClusterLoadAssignment>>();
   /** What requests are decided by. */
@@ -117,21 +116,23 @@ export class V1Poller {
   }
 
   /** The program of what is known; the same object when nothing changed. Call it when `synced`. */
-  program(): Program {
+  async program(): Promise<Program> {
     if (!this.#changed && this.#built !== undefined) return this.#built.program;
-    this.#changed = false;
     const listeners = this.#serves === true ? this.#listeners.value?.listeners : undefined;
     const subsets = new Map<string, ClusterLoadAssignment>();
     for (const [key, { value }] of this.#subsets) if (value !== undefined) subsets.set(key, value);
-    this.#built = this.#programs.build({
+    const steps = this.#programs.buildSteps({
       services: this.#registration.value?.services ?? new Map(),
       ...(listeners === undefined
         ? {}
         : { rules: { clusters: this.#clustersInForce, tables: this.#tablesInForce, listeners } }),
       subsets,
-      origin: this.#origin("Registration", REGISTRATION, this.#registration.version ?? ""),
+      origin: origin("Registration", REGISTRATION, this.#registration.version ?? ""),
     });
-    return this.#built.program;
+    const built = await inSlices(steps, this.#options.slices);
+    this.#built = built;
+    this.#changed = false;
+    return built.program;
   }
 
   /** Standing findings in what is known. */
@@ -186,9 +187,9 @@ export class V1Poller {
       kind: "registration",
       path: REGISTRATION,
       decode: (json, version) =>
-        decodeRegistration(
+        registrationSteps(
           json,
-          this.#origin("Registration", REGISTRATION, version),
+          origin("Registration", REGISTRATION, version),
           known.value?.services,
         ),
       sizeOf: ({ services }) => services.size,
@@ -215,8 +216,10 @@ export class V1Poller {
     const outcome = await this.#note(address, listeners, {
       kind: "listeners",
       path,
-      decode: (json, version) =>
-        decodeListeners(json, this.#origin("Listener", "", version), listeners.value),
+      decode: function* (json, version) {
+        yield;
+        return decodeListeners(json, origin("Listener", "", version), listeners.value);
+      },
       ...(doubtful ? { sizeOf: ({ tables }) => tables.length } : {}),
     });
     if (outcome === "absent") return this.#noteAbsence(address, path);
@@ -228,9 +231,8 @@ export class V1Poller {
     await this.#note(address, clusters, {
       kind: "clusters",
       path: `/v1/clusters/${tail}`,
-      decode: (json, version) =>
-        decodeClusters(json, this.#origin("Cluster", "", version), clusters.value?.clusters),
-      ...(doubtful ? { sizeOf: (value: Clusters) => value.clusters.size } : {}),
+      decode: (json, version) => clusterSteps(json, origin("Cluster", "", version), clusters.value?.clusters),
+      ...(doubtful ? { sizeOf: (value: DecodedClusters) => value.clusters.size } : {}),
     });
     board.holds("clusters", clusters.value?.clusters.size ?? 0, "*");
     await this.#pollTables(address, listeners.value, tail);
@@ -260,11 +262,11 @@ export class V1Poller {
         kind: "routes",
         path: `/v1/routes/${name}/${tail}`,
         decode: (json, version) =>
-          decodeRoutes(
+          routeSteps(
             name,
             json,
             { faults: own, wanted },
-            this.#origin("RouteConfiguration", name, version),
+            origin("RouteConfiguration", name, version),
             known.value,
           ),
         // The listener is there for the hosts of this table.
@@ -285,8 +287,9 @@ export class V1Poller {
       await this.#note(address, entryOf(this.#subsets, key), {
         kind: "endpoints",
         path: `${REGISTRATION}/${pathPart(key)}`,
-        decode: (json, version) => {
-          const decoded = decodeHosts(json, key, this.#origin("Registration", key, version));
+        decode: function* (json, version) {
+          yield;
+          const decoded = decodeHosts(json, key, origin("Registration", key, version));
           return decoded.assignment ?? decoded.problems[0];
         },
       });
@@ -326,7 +329,7 @@ export class V1Poller {
       waiting.push(diagnostic(
         "D212",
         `Cannot apply route table "${name}" yet: it names cluster "${missing}"; want that in /v1/clusters, with endpoints`,
-        this.#origin("RouteConfiguration", name, version ?? ""),
+        origin("RouteConfiguration", name, version ?? ""),
       ));
     }
     const clusters = new Map(this.#clusters.value?.clusters);
@@ -363,7 +366,7 @@ export class V1Poller {
         "D230",
         `Cannot believe yet that "${address.text}" serves no routes any more: it answers 404 to ${path}; ` +
           `want the same answer ${CONFIRMATIONS} times in a row`,
-        this.#origin("Listener", path, ""),
+        origin("Listener", path, ""),
       );
       return;
     }
@@ -380,10 +383,10 @@ export class V1Poller {
     this.#clustersInForce = new Map();
     this.#waiting = [];
   }
+}
 
-  #origin(kind: string, resource: string, version: string): Origin {
-    return { kind, ...(resource === "" ? {} : { resource }), version };
-  }
+function origin(kind: string, resource: string, version: string): Origin {
+  return { kind, ...(resource === "" ? {} : { resource }), version };
 }
 
 /** The entry of a map; a new one when there is none. */

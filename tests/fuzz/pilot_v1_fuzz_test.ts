@@ -3,6 +3,7 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { V1Poller } from "../../agent/discovery/pilot_poll.ts";
+import { createSlices } from "../../agent/discovery/sliced.ts";
 import { V1Board } from "../../agent/discovery/pilot_status.ts";
 import { MeshError } from "../../agent/core/errors.ts";
 import type { HttpClient } from "../../agent/core/ports.ts";
@@ -53,7 +54,7 @@ function pollerOf(http: HttpClient): V1Poller {
     domainSuffix: "svc.cluster.local",
     connectTimeoutMs: 1000,
     board: new V1Board("pilot", [ADDRESS], NODE.id, { now: () => 0 }),
-    yieldTurn: () => Promise.resolve(),
+    slices: createSlices({ monotonic: () => 0 }, () => Promise.resolve()),
   });
 }
 
@@ -140,7 +141,7 @@ for (const scenario of ["istioserver", "bookinfo", "kitchen_sink", "routerule"])
     for (const [path, { status }] of answers) if (status !== 200) answers.delete(path);
     const whole = pollerOf(clientOf(answers, (body) => body));
     await whole.poll(ADDRESS);
-    const good = contentOf(whole.program());
+    const good = contentOf(await whole.program());
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(fc.constantFrom("registration", "listeners", "clusters", "routes", "*"), damage), {
@@ -155,7 +156,7 @@ for (const scenario of ["istioserver", "bookinfo", "kitchen_sink", "routerule"])
               : body;
           }));
           await poller.poll(ADDRESS);
-          const before = poller.program();
+          const before = await poller.program();
           for (now of rounds) {
             try {
               await poller.poll(ADDRESS);
@@ -164,7 +165,7 @@ for (const scenario of ["istioserver", "bookinfo", "kitchen_sink", "routerule"])
               assert.match(error.code, /^D22[01]$/);
             }
             assert.ok(poller.synced);
-            const program = poller.program();
+            const program = await poller.program();
             buildRouteTables(program);
             for (const part of ["routeConfigurations", "clusters", "loadAssignments"] as const) {
               // What the two standing clusters would hide.
@@ -177,7 +178,7 @@ for (const scenario of ["istioserver", "bookinfo", "kitchen_sink", "routerule"])
           }
           now = undefined;
           await poller.poll(ADDRESS);
-          assert.ok(contentOf(poller.program()) === good, "a good answer mends it");
+          assert.ok(contentOf(await poller.program()) === good, "a good answer mends it");
           assert.deepEqual(poller.problems().map((p) => p.code), whole.problems().map((p) => p.code));
         },
       ),
@@ -194,10 +195,10 @@ Deno.test("a cut answer changes nothing at all, wherever it is cut", async () =>
       return path.startsWith(`/v1/${kind}`) ? body.slice(0, Math.floor(share * body.length)) : body;
     }));
     await poller.poll(ADDRESS);
-    const program = poller.program();
+    const program = await poller.program();
     for (share = 0; share < 0.99; share += 0.01) {
       await poller.poll(ADDRESS).catch((error) => assert.ok(error instanceof MeshError));
-      assert.equal(poller.program(), program, `${kind} cut at ${share}`);
+      assert.equal(await poller.program(), program, `${kind} cut at ${share}`);
       assert.ok(poller.problems().some((p) => p.code === "D221"), kind);
     }
   }

@@ -4,6 +4,7 @@ import { formatDuration } from "../../core/duration.ts";
 import { normalAddress } from "../../core/ip.ts";
 import { isSame } from "../../istio/share.ts";
 import type { Cluster, ClusterType, LbEndpoint, LbPolicy, OutlierDetection } from "../../model/model.ts";
+import { finish, type Steps } from "./json_steps.ts";
 import { join, type JsonObject, Reading } from "./reading.ts";
 import { keepAbsent } from "./registration.ts";
 import { parseServiceKey } from "./service_key.ts";
@@ -34,16 +35,29 @@ const INBOUND = /^in\./;
 export function decodeClusters(
   value: unknown,
   origin: Origin,
+  previous?: ReadonlyMap<string, Cluster>,
+): DecodedClusters | undefined {
+  return finish(clusterSteps(value, origin, previous));
+}
+
+export interface DecodedClusters {
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  readonly problems: readonly Diagnostic[];
+}
+
+/** The same in steps, one for each cluster. */
+export function* clusterSteps(
+  value: unknown,
+  origin: Origin,
   previous: ReadonlyMap<string, Cluster> = new Map(),
-):
-  | { readonly clusters: ReadonlyMap<string, Cluster>; readonly problems: readonly Diagnostic[] }
-  | undefined {
+): Steps<DecodedClusters | undefined> {
   const list = listIn(value, "clusters");
   if (list === undefined) return undefined;
   const clusters = new Map<string, Cluster>();
   const problems: Diagnostic[] = [];
   let nameless = false;
   for (const [i, item] of list.entries()) {
+    yield;
     const path = `clusters[${i}]`;
     const name = (item as JsonObject | null)?.name;
     const own: Origin = typeof name === "string" ? { ...origin, kind: "Cluster", resource: name } : origin;

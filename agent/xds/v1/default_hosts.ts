@@ -20,6 +20,7 @@ import { NO_LIMITS } from "../../istio/lower_cluster.ts";
 import { defaultRoute } from "../../istio/lower_route.ts";
 import { hasRoutes, type PortKind } from "../../istio/services.ts";
 import type { Cluster, VirtualHost } from "../../model/model.ts";
+import type { Steps } from "./json_steps.ts";
 import { endpointsOf, type RegisteredService } from "./registration.ts";
 import { portKindByName } from "./service_key.ts";
 
@@ -72,10 +73,10 @@ interface Made {
 /** Makes default virtual hosts; those of which nothing changed since the last call are the same objects. */
 export function createDefaultHosts(
   names: Names,
-): (services: Iterable<RegisteredService>, origin: Origin) => DefaultHosts {
+): (services: Iterable<RegisteredService>, origin: Origin) => Steps<DefaultHosts> {
   let made = new Map<string, Made>();
   let keys: readonly string[] = [];
-  return (services, origin) => {
+  return function* (services, origin) {
     const all = [...services];
     // While no service came or went, names stay what they are.
     const sameKeys = all.length === keys.length && all.every(({ text }, i) => text === keys[i]);
@@ -90,6 +91,7 @@ export function createDefaultHosts(
     const virtualHosts: VirtualHost[] = [];
     const unclear: string[] = [];
     for (const [host, list] of byHost) {
+      yield;
       const last = sameKeys && list.length === 1 ? made.get(host) : undefined;
       if (last !== undefined) {
         next.set(host, last);

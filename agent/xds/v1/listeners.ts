@@ -117,7 +117,7 @@ function readListener(
       if (!TABLE.test(table)) {
         reading.note(
           join(inside, "rds.route_config_name"),
-          `Route table "${table}" is not asked for: it is no port`,
+          `Cannot ask for route table "${table}": it is no port; want a number or http_proxy`,
         );
         continue;
       }

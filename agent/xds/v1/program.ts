@@ -32,6 +32,7 @@ import type {
   VirtualHost,
 } from "../../model/model.ts";
 import { clusterNameOf, createDefaultHosts, defaultCluster, type Names } from "./default_hosts.ts";
+import { finish, type Steps } from "./json_steps.ts";
 import { endpointsOf, type RegisteredService, type Registration } from "./registration.ts";
 import { parseServiceKey } from "./service_key.ts";
 
@@ -57,9 +58,16 @@ export interface V1Options extends Names {
   readonly hosts: readonly string[];
 }
 
+export interface BuiltProgram {
+  readonly program: Program;
+  readonly problems: readonly Diagnostic[];
+}
+
 export interface V1Programs {
   /** Shares with the program of the last call what is the same. */
-  build(answers: V1Answers): { readonly program: Program; readonly problems: readonly Diagnostic[] };
+  build(answers: V1Answers): BuiltProgram;
+  /** The same in steps; to be run to its end before the next call. */
+  buildSteps(answers: V1Answers): Steps<BuiltProgram>;
 }
 
 const DNS_REFRESH_RATE = "60s";
@@ -70,8 +78,9 @@ export function createV1Programs(options: V1Options): V1Programs {
   const placed = createPlacing();
   const defaultHosts = createDefaultHosts(options);
   let before: Program | undefined;
-  return {
-    build(answers) {
+  const programs: V1Programs = {
+    build: (answers) => finish(programs.buildSteps(answers)),
+    *buildSteps(answers) {
       const services = [...answers.services.values()].filter((s) => all || wanted(s.key.host));
       const clusters = new Map<string, Cluster>();
       let tables: ReadonlyMap<string, RouteConfiguration>;
@@ -79,10 +88,11 @@ export function createV1Programs(options: V1Options): V1Programs {
       const { rules } = answers;
       if (rules === undefined) {
         for (const service of services) {
+          yield;
           const name = clusterNameOf(service);
           clusters.set(name, placed(before?.clusters.get(name), service, answers.origin));
         }
-        const made = defaultHosts(services, answers.origin);
+        const made = yield* defaultHosts(services, answers.origin);
         problems = made.problems;
         const old = before?.routeConfigurations.get("http_proxy");
         const same = old !== undefined && sameList(old.virtualHosts, made.virtualHosts);
@@ -93,6 +103,7 @@ export function createV1Programs(options: V1Options): V1Programs {
       } else {
         const named = namedClusters(rules.tables.values());
         for (const cluster of rules.clusters.values()) {
+          yield;
           if (!all && !named.has(cluster.name) && !wanted(hostOfCluster(cluster))) continue;
           const service = answers.services.get(cluster.edsServiceName ?? "");
           const known = before?.clusters.get(cluster.name);
@@ -130,6 +141,7 @@ export function createV1Programs(options: V1Options): V1Programs {
       return { program: before as Program, problems };
     },
   };
+  return programs;
 }
 
 /** Clusters that some route or TCP listener names. */

@@ -99,12 +99,3 @@ export class Reading {
 export function join(path: string, name: string): string {
   return path === "" ? name : `${path}.${name}`;
 }
-
-/** Bytes -> JSON, or undefined. */
-export function parseJson(body: Uint8Array): { readonly value: unknown } | undefined {
-  try {
-    return { value: JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body)) };
-  } catch {
-    return undefined;
-  }
-}

@@ -3,6 +3,7 @@ import type { Diagnostic, Origin } from "../../core/diagnostics.ts";
 import { normalAddress } from "../../core/ip.ts";
 import { isSame } from "../../istio/share.ts";
 import type { ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints } from "../../model/model.ts";
+import { finish, type Steps } from "./json_steps.ts";
 import { join, type JsonObject, Reading } from "./reading.ts";
 import { parseServiceKey, type ServiceKey } from "./service_key.ts";
 
@@ -17,6 +18,11 @@ export interface RegisteredService {
 
 export type Registration = ReadonlyMap<string, RegisteredService>;
 
+export interface DecodedRegistration {
+  readonly services: Registration;
+  readonly problems: readonly Diagnostic[];
+}
+
 /**
  * The list. An entry that cannot be used keeps its value of `previous` (by its key), or stays out; an equal one is that
  * object again. An entry without a readable key may have stood for any service: then nothing that is absent is deleted.
@@ -25,13 +31,23 @@ export type Registration = ReadonlyMap<string, RegisteredService>;
 export function decodeRegistration(
   value: unknown,
   origin: Origin,
+  previous?: Registration,
+): DecodedRegistration | undefined {
+  return finish(registrationSteps(value, origin, previous));
+}
+
+/** The same in steps, one for each entry. */
+export function* registrationSteps(
+  value: unknown,
+  origin: Origin,
   previous: Registration = new Map(),
-): { readonly services: Registration; readonly problems: readonly Diagnostic[] } | undefined {
+): Steps<DecodedRegistration | undefined> {
   if (!Array.isArray(value)) return undefined;
   const services = new Map<string, RegisteredService>();
   const problems: Diagnostic[] = [];
   let nameless = false;
   for (const [i, item] of value.entries()) {
+    yield;
     const reading = new Reading(origin);
     const path = `[${i}]`;
     const entry = reading.object(item, path);

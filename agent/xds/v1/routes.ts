@@ -22,6 +22,7 @@ import type {
 import { compileRegex } from "../../route/regex.ts";
 import { listIn } from "./clusters.ts";
 import { attachFaults, type ListenerFault } from "./faults.ts";
+import { finish, type Steps } from "./json_steps.ts";
 import { join, type JsonObject, Reading } from "./reading.ts";
 
 /** A table and what it was made from. */
@@ -45,10 +46,21 @@ export interface RouteContext {
 export function decodeRoutes(
   name: string,
   value: unknown,
-  { faults, wanted }: RouteContext,
+  context: RouteContext,
   origin: Origin,
   previous?: RouteTable,
 ): RouteTable | undefined {
+  return finish(routeSteps(name, value, context, origin, previous));
+}
+
+/** The same in steps, one for each virtual host. */
+export function* routeSteps(
+  name: string,
+  value: unknown,
+  { faults, wanted }: RouteContext,
+  origin: Origin,
+  previous?: RouteTable,
+): Steps<RouteTable | undefined> {
   const list = value === null ? [] : listIn(value, "virtual_hosts");
   if (list === undefined) return undefined;
   const before = new Map(previous?.configuration.virtualHosts.map((v) => [v.name, v]));
@@ -61,6 +73,7 @@ export function decodeRoutes(
   const known = new Set<string>();
   let nameless = false;
   for (const [i, item] of list.entries()) {
+    yield;
     const path = `virtual_hosts[${i}]`;
     const reading = new Reading(origin);
     const from = reading.object(item, path);
@@ -155,7 +168,10 @@ function readRoute(item: unknown, path: string, reading: Reading): Route | undef
     // A route that Envoy's runtime switches off.
     if (share === 0) return undefined;
     if (share !== undefined && share < 100) {
-      reading.note(join(path, "runtime"), `The route is taken always, not for ${share} % of the requests`);
+      reading.note(
+        join(path, "runtime"),
+        `Cannot take the route for ${share} % of the requests only: it is taken for all; want runtime.default 100`,
+      );
     }
   }
   const match = readMatch(from, path, reading);
@@ -260,7 +276,7 @@ function readAction(
   if (reading.flag(from, "auto_host_rewrite", path) === true) {
     reading.note(
       join(path, "auto_host_rewrite"),
-      "The host of the request is kept, not replaced by the endpoint's name",
+      "Cannot write the endpoint's name into the request: its host is kept; want host_rewrite",
     );
   }
   const timeoutMs = reading.count(from, "timeout_ms", path);
