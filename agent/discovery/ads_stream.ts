@@ -208,7 +208,7 @@ export async function followStream(stream: MessageStream, context: StreamContext
     if (slow) context.onSlow(false);
     stream.close();
     // What was taken in and waited for a next response.
-    intake.publish();
+    await intake.publish();
   }
 }
 

@@ -16,7 +16,8 @@
 import { type Diagnostic, diagnostic, formatOrigin, type Origin } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
-import type { Program, VirtualHost } from "../model/model.ts";
+import type { Program } from "../model/model.ts";
+import { difference, indexAhead } from "../route/table.ts";
 import type { SessionEvent, Verdict } from "../xds/session.ts";
 import type { XdsStore } from "../xds/store.ts";
 import {
@@ -68,8 +69,8 @@ export interface IntakeCounters {
 export interface Intake {
   /** Never rejects. `waiting`: whether a next response is there already; it may then join the publication. */
   take(response: Response, waiting: () => boolean): Promise<Verdict>;
-  /** Publishes what is taken in and not published yet. */
-  publish(): void;
+  /** Publishes what is taken in and not published yet. Never rejects. */
+  publish(): Promise<void>;
   readonly published: boolean;
   /** Version by name, for initial_resource_versions. */
   versions(type: ResourceType): Readonly<Record<string, string>>;
@@ -125,14 +126,17 @@ export function createIntake({ input, slices, codec, store, log, published: told
   let cancelDeadline: (() => void) | undefined;
   let closed = false;
 
-  const publish = (): void => {
-    cancelGather?.();
-    cancelGather = undefined;
-    changedMs = undefined;
-    if (closed) return;
-    const program = store.program(clock.now());
-    watchDeadline();
-    if (!store.synced() || program === published) return;
+  /** Indexes the program's new tables in slices: what then puts it in force finds it done. */
+  const index = async ({ routeConfigurations }: Program): Promise<void> => {
+    const before = published?.routeConfigurations;
+    if (routeConfigurations === before) return;
+    for (const [name, table] of routeConfigurations) {
+      const indexing = indexAhead(table, before?.get(name));
+      while (indexing.step()) if (slices.spent() && await rest()) return;
+    }
+  };
+
+  const putInForce = (program: Program): void => {
     const changes = routeChanges(program, published);
     counters.tables += changes.tables;
     counters.hosts += changes.hosts;
@@ -159,20 +163,48 @@ export function createIntake({ input, slices, codec, store, log, published: told
     told();
   };
 
+  let publishing = false;
+  let publishAgain = false;
+  const publish = async (): Promise<void> => {
+    cancelGather?.();
+    cancelGather = undefined;
+    changedMs = undefined;
+    publishAgain = true;
+    // Whoever is at it goes round once more.
+    if (publishing) return;
+    publishing = true;
+    while (publishAgain && !closed) {
+      publishAgain = false;
+      const program = store.program(clock.now());
+      watchDeadline();
+      if (!store.synced() || program === published) continue;
+      await index(program);
+      if (!closed) putInForce(program);
+    }
+    publishing = false;
+  };
+
+  const publishInOwnTurn = (): void => {
+    slices.begin();
+    publish();
+  };
+
   const watchDeadline = (): void => {
     cancelDeadline?.();
     const atMs = store.deadline();
-    cancelDeadline = atMs === undefined ? undefined : clock.after(Math.max(0, atMs - clock.now()), publish);
+    cancelDeadline = atMs === undefined
+      ? undefined
+      : clock.after(Math.max(0, atMs - clock.now()), publishInOwnTurn);
   };
 
   const publishSoon = async (waiting: () => boolean): Promise<void> => {
     // Whether the next response is there shows only after a turn.
     if (!waiting()) await rest();
-    if (!waiting()) return publish();
+    if (!waiting()) return await publish();
     changedMs ??= clock.monotonic();
     const leftMs = changedMs + GATHER_MS - clock.monotonic();
-    if (leftMs <= 0) return publish();
-    cancelGather ??= clock.after(leftMs, publish);
+    if (leftMs <= 0) return await publish();
+    cancelGather ??= clock.after(leftMs, publishInOwnTurn);
   };
 
   /** Lets others run; true when the source was closed meanwhile. */
@@ -356,8 +388,7 @@ function routeChanges(now: Program, before: Program | undefined): { tables: numb
     const old = before?.routeConfigurations.get(name);
     if (old === table) continue;
     tables++;
-    const known = new Set<VirtualHost>(old?.virtualHosts);
-    for (const host of table.virtualHosts) if (!known.has(host)) hosts++;
+    hosts += difference(old?.virtualHosts ?? [], table.virtualHosts).added.length;
   }
   return { tables, hosts };
 }

@@ -48,11 +48,6 @@ class LayeredMap<V> {
     }
     return new LayeredMap(base);
   }
-
-  *entries(): Generator<[string, V]> {
-    for (const [key, value] of this.#base) if (this.#over?.has(key) !== true) yield [key, value];
-    for (const [key, value] of this.#over ?? []) if (value !== undefined) yield [key, value];
-  }
 }
 
 /** What a domain text means. `host` parts have IPv6 brackets and one trailing dot taken off. */
@@ -72,12 +67,14 @@ export function parseDomain(text: string): Domain {
 }
 
 function withoutBrackets(domain: string): string {
+  if (!domain.startsWith("[")) return domain;
   const m = /^\[([0-9a-f:.]+)\](:\d+)?$/.exec(domain);
   return m === null ? domain : m[2] === undefined ? m[1] as string : domain;
 }
 
 function withoutTrailingDot(domain: string): string {
-  return domain.replace(/\.(:\d+)?$/, "$1");
+  if (domain.endsWith(".")) return domain.slice(0, -1);
+  return domain.includes(".:") ? domain.replace(/\.(:\d+)$/, "$1") : domain;
 }
 
 /** One value under several domains; the first of two values that claim a domain keeps it. */
@@ -94,63 +91,83 @@ interface Layers<V> {
 
 const KINDS = ["exact", "labels", "suffix", "prefix"] as const;
 
+/** What else an index knows of its keys. All may hold what no key has any more. */
+interface Traits {
+  /** Descending. */
+  readonly suffixLengths: readonly number[];
+  readonly prefixLengths: readonly number[];
+  readonly ports: ReadonlySet<number>;
+}
+
+/** Makes an index domain by domain, so that a large one can be made in pieces. */
+export class DomainIndexBuilder<V> {
+  readonly #maps = {
+    exact: new Map<string, V>(),
+    labels: new Map<string, V>(),
+    suffix: new Map<string, V>(),
+    prefix: new Map<string, V>(),
+  };
+  readonly #ports = new Set<number>();
+  #any: V | undefined;
+  #contested = false;
+
+  add(domains: readonly string[], value: V): void {
+    for (const text of domains) {
+      const domain = parseDomain(text);
+      if (domain.kind === "any") {
+        if (this.#any !== undefined && this.#any !== value) this.#contested = true;
+        this.#any ??= value;
+        continue;
+      }
+      const { kind, key } = domain;
+      const map = this.#maps[kind];
+      const holder = map.get(key);
+      if (holder !== undefined) {
+        if (holder !== value) this.#contested = true;
+        continue;
+      }
+      map.set(key, value);
+      if (kind === "exact") notePort(key, this.#ports);
+    }
+  }
+
+  /** Add nothing after it. */
+  build(): DomainIndex<V> {
+    const { exact, labels, suffix, prefix } = this.#maps;
+    const layers = {
+      exact: new LayeredMap(exact),
+      labels: new LayeredMap(labels),
+      suffix: new LayeredMap(suffix),
+      prefix: new LayeredMap(prefix),
+    };
+    return new DomainIndex(layers, this.#any, this.#contested, {
+      suffixLengths: lengthsOf(suffix.keys()),
+      prefixLengths: lengthsOf(prefix.keys()),
+      ports: this.#ports,
+    });
+  }
+}
+
 export class DomainIndex<V> {
   /** The value of `*`. */
   readonly any: V | undefined;
-  readonly #layers: Layers<V>;
-  /** Descending; may hold lengths that no key has any more. */
-  readonly #suffixLengths: readonly number[];
-  readonly #prefixLengths: readonly number[];
   /** Two values claimed one domain: only a full build can tell who gets it next. */
   readonly contested: boolean;
+  readonly #layers: Layers<V>;
+  readonly #traits: Traits;
 
-  private constructor(
-    layers: Layers<V>,
-    any: V | undefined,
-    contested: boolean,
-    lengths: readonly (readonly number[])[],
-  ) {
+  /** For {@link DomainIndexBuilder}. */
+  constructor(layers: Layers<V>, any: V | undefined, contested: boolean, traits: Traits) {
     this.#layers = layers;
     this.any = any;
     this.contested = contested;
-    this.#suffixLengths = lengths[0] ?? [];
-    this.#prefixLengths = lengths[1] ?? [];
+    this.#traits = traits;
   }
 
   static build<V>(entries: Iterable<DomainEntry<V>>): DomainIndex<V> {
-    const maps = {
-      exact: new Map<string, V>(),
-      labels: new Map<string, V>(),
-      suffix: new Map<string, V>(),
-      prefix: new Map<string, V>(),
-    };
-    let any: V | undefined;
-    let contested = false;
-    for (const [domains, value] of entries) {
-      for (const text of domains) {
-        const domain = parseDomain(text);
-        if (domain.kind === "any") {
-          if (any !== undefined && any !== value) contested = true;
-          any ??= value;
-          continue;
-        }
-        const map = maps[domain.kind];
-        const holder = map.get(domain.key);
-        if (holder === undefined) map.set(domain.key, value);
-        else if (holder !== value) contested = true;
-      }
-    }
-    return new DomainIndex(
-      {
-        exact: new LayeredMap(maps.exact),
-        labels: new LayeredMap(maps.labels),
-        suffix: new LayeredMap(maps.suffix),
-        prefix: new LayeredMap(maps.prefix),
-      },
-      any,
-      contested,
-      [lengthsOf(maps.suffix.keys()), lengthsOf(maps.prefix.keys())],
-    );
+    const builder = new DomainIndexBuilder<V>();
+    for (const [domains, value] of entries) builder.add(domains, value);
+    return builder.build();
   }
 
   /** Longest match, `*` left out; `host` is lower-case, without brackets and trailing dot. */
@@ -170,14 +187,14 @@ export class DomainIndex<V> {
         }
       }
     }
-    for (const length of this.#suffixLengths) {
+    for (const length of this.#traits.suffixLengths) {
       if (length <= bestLength) break;
       if (length >= host.length) continue;
       const value = layers.suffix.get(host.slice(host.length - length));
       if (value !== undefined) return value;
     }
     if (best !== undefined) return best;
-    for (const length of this.#prefixLengths) {
+    for (const length of this.#traits.prefixLengths) {
       if (length >= host.length) continue;
       const value = layers.prefix.get(host.slice(0, length));
       if (value !== undefined) return value;
@@ -185,9 +202,12 @@ export class DomainIndex<V> {
     return undefined;
   }
 
-  /** Every exact host, in no order. */
-  *exactHosts(): Generator<string> {
-    for (const [host] of this.#layers.exact.entries()) yield host;
+  /** Ports with which the host stands in an exact domain of its own (`host:port`). */
+  *portsOf(host: string): Generator<number> {
+    const prefix = host.includes(":") ? `[${host}]:` : `${host}:`;
+    for (const port of this.#traits.ports) {
+      if (this.#layers.exact.get(prefix + port) !== undefined) yield port;
+    }
   }
 
   /**
@@ -202,6 +222,8 @@ export class DomainIndex<V> {
       suffix: new Map<string, V | undefined>(),
       prefix: new Map<string, V | undefined>(),
     };
+    const { suffixLengths, prefixLengths } = this.#traits;
+    const ports = new Set(this.#traits.ports);
     let any = this.any;
     for (const [domains] of removed) {
       for (const text of domains) {
@@ -219,6 +241,7 @@ export class DomainIndex<V> {
           continue;
         }
         const { kind, key } = domain;
+        if (kind === "exact") notePort(key, ports);
         const holder = changes[kind].has(key) ? changes[kind].get(key) : this.#layers[kind].get(key);
         if (holder !== undefined && holder !== value) return undefined;
         changes[kind].set(key, value);
@@ -226,10 +249,11 @@ export class DomainIndex<V> {
     }
     const layers = { ...this.#layers };
     for (const kind of KINDS) layers[kind] = this.#layers[kind].with(changes[kind]);
-    return new DomainIndex(layers, any, false, [
-      merged(this.#suffixLengths, changes.suffix),
-      merged(this.#prefixLengths, changes.prefix),
-    ]);
+    return new DomainIndex(layers, any, false, {
+      suffixLengths: merged(suffixLengths, changes.suffix),
+      prefixLengths: merged(prefixLengths, changes.prefix),
+      ports,
+    });
   }
 }
 
@@ -240,4 +264,12 @@ function lengthsOf(keys: Iterable<string>): number[] {
 function merged(lengths: readonly number[], changes: ReadonlyMap<string, unknown>): readonly number[] {
   if (changes.size === 0) return lengths;
   return [...new Set([...lengths, ...lengthsOf(changes.keys())])].sort((a, b) => b - a);
+}
+
+/** The port that an exact domain ends with, if it does. */
+function notePort(key: string, ports: Set<number>): void {
+  const colon = key.lastIndexOf(":");
+  if (colon <= 0 || key.length - colon > 6) return;
+  const port = Number(key.slice(colon + 1));
+  if (Number.isInteger(port)) ports.add(port);
 }

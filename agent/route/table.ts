@@ -4,7 +4,8 @@
  *
  * In: a Program (its route configurations by RDS name). Out: {@link RouteTables}. Building only indexes domains; a
  * virtual host is compiled when it is first asked for, and stays compiled as long as its source object lives, so
- * publishing one changed host among ten thousand costs the diff of two arrays.
+ * publishing one changed host among ten thousand costs the diff of two arrays. A table of ten thousand new hosts is indexed
+ * ahead, piece by piece ({@link indexAhead}); building then finds it done.
  *
  * A request picks the table of its port (`host:port` tables first, `http_proxy` for hosts that the port's table lacks),
  * then the virtual host by domain (istio-semantics 1.5), then the first route that matches. There is no falling through
@@ -21,7 +22,7 @@
  */
 import type { Program, RouteConfiguration, VirtualHost } from "../model/model.ts";
 import { compileVirtualHost, type TableHeaders } from "./compile_route.ts";
-import { DomainIndex } from "./domain_index.ts";
+import { type DomainIndex, DomainIndexBuilder } from "./domain_index.ts";
 import type {
   CompiledDestination,
   CompiledRoute,
@@ -47,7 +48,8 @@ class Holder {
   }
 }
 
-type Holders = WeakMap<VirtualHost, Holder>;
+/** Of every source object that is in a table. */
+const holders = new WeakMap<VirtualHost, Holder>();
 
 interface Table {
   readonly configuration: RouteConfiguration;
@@ -58,28 +60,47 @@ interface Table {
   readonly headers: TableHeaders | undefined;
 }
 
+/** Of every configuration that was indexed. */
+const indexed = new WeakMap<RouteConfiguration, Table>();
+
 /** Builds tables; everything unchanged since `previous` (by identity) is shared with it. */
 export function buildRouteTables(program: Program, previous?: RouteTables): RouteTables {
   return new Tables(program, previous instanceof Tables ? previous : undefined);
+}
+
+/** Virtual hosts of one step: about a quarter of a millisecond. */
+const HOSTS_PER_STEP = 100;
+/** One changed virtual host among this many is still patched: more is made anew in steps. */
+const MOST_PATCHED = 8;
+
+export interface Indexing {
+  /** One step of the work; false when it is done. */
+  step(): boolean;
+}
+
+/**
+ * Indexes the domains of a table before it is built into {@link RouteTables}. `before`: the one that it replaces, of which
+ * everything unchanged (by identity) is shared.
+ */
+export function indexAhead(configuration: RouteConfiguration, before?: RouteConfiguration): Indexing {
+  return new TableIndexing(configuration, before === undefined ? undefined : indexed.get(before));
 }
 
 const UNKNOWN_HOST: Decision = { kind: "unknownHost" };
 const PORT_NAME = /^\d{1,5}$/;
 
 class Tables implements RouteTables {
-  readonly #holders: Holders;
   readonly #byName = new Map<string, Table>();
   readonly #byPort = new Map<number, Table>();
   /** `host:port` tables, by that name. */
   readonly #byHostPort = new Map<string, Table>();
   readonly #httpProxy: Table | undefined;
-  #proxyPorts: Map<string, number[]> | undefined;
 
   constructor(program: Program, previous: Tables | undefined) {
-    this.#holders = previous === undefined ? new WeakMap() : previous.#holders;
     const before = previous === undefined ? new Map<string, Table>() : previous.#byName;
     for (const [name, configuration] of program.routeConfigurations) {
-      const table = makeTable(configuration, before.get(name), this.#holders);
+      const table = indexed.get(configuration) ??
+        new TableIndexing(configuration, before.get(name)).whole();
       this.#byName.set(name, table);
       if (PORT_NAME.test(name)) this.#byPort.set(Number(name), table);
       else if (name === "http_proxy") this.#httpProxy = table;
@@ -101,7 +122,8 @@ class Tables implements RouteTables {
         ports.add(Number(name.slice(bare.length + 1)));
       }
     }
-    for (const port of this.#portsInProxyTable().get(bare) ?? []) ports.add(port);
+    // `http_proxy` has one table for all ports; the ports stand in its domains.
+    for (const port of this.#httpProxy?.index.portsOf(bare) ?? []) ports.add(port);
     return [...ports].sort((a, b) => a - b);
   }
 
@@ -138,20 +160,6 @@ class Tables implements RouteTables {
     if (ports.length > 0) return ports;
     return table?.index.any ?? this.#httpProxy?.index.any;
   }
-
-  /** `http_proxy` has one table for all ports; the ports stand in its domains. */
-  #portsInProxyTable(): Map<string, number[]> {
-    if (this.#proxyPorts !== undefined) return this.#proxyPorts;
-    const ports = this.#proxyPorts = new Map<string, number[]>();
-    for (const domain of this.#httpProxy?.index.exactHosts() ?? []) {
-      const m = /^\[?(.*?)\]?:(\d{1,5})$/.exec(domain);
-      if (m === null) continue;
-      const list = ports.get(m[1] as string);
-      if (list === undefined) ports.set(m[1] as string, [Number(m[2])]);
-      else list.push(Number(m[2]));
-    }
-    return ports;
-  }
 }
 
 /** Lower-case, without brackets and one trailing dot. */
@@ -184,26 +192,74 @@ export function pickDestination(route: CompiledRoute, random: number): CompiledD
   return destinations[last] as CompiledDestination;
 }
 
-function makeTable(configuration: RouteConfiguration, before: Table | undefined, holders: Holders): Table {
-  if (before?.configuration === configuration) return before;
-  const headers = headersOf(configuration, before?.headers);
-  const hold = (source: VirtualHost): Holder => {
+/** A table being made. */
+class TableIndexing implements Indexing {
+  readonly #configuration: RouteConfiguration;
+  readonly #headers: TableHeaders | undefined;
+  /** Absent = made anew. */
+  #base: Table | undefined;
+  readonly #builder = new DomainIndexBuilder<Holder>();
+  #next = 0;
+  #done = false;
+
+  constructor(configuration: RouteConfiguration, before: Table | undefined) {
+    this.#configuration = configuration;
+    this.#headers = headersOf(configuration, before?.headers);
+    if (before !== undefined && before.headers === this.#headers && !before.index.contested) {
+      this.#base = before;
+    }
+    this.#done = indexed.has(configuration);
+  }
+
+  step(): boolean {
+    if (this.#done) return false;
+    const { virtualHosts } = this.#configuration;
+    if (this.#base !== undefined) {
+      const patched = this.#patched(this.#base);
+      this.#base = undefined;
+      if (patched !== undefined) return this.#finish(patched);
+      return true;
+    }
+    const end = Math.min(this.#next + HOSTS_PER_STEP, virtualHosts.length);
+    for (; this.#next < end; this.#next++) {
+      const source = virtualHosts[this.#next] as VirtualHost;
+      this.#builder.add(source.domains, this.#hold(source));
+    }
+    return end === virtualHosts.length ? this.#finish(this.#builder.build()) : true;
+  }
+
+  whole(): Table {
+    while (this.step());
+    return indexed.get(this.#configuration) as Table;
+  }
+
+  /** The index before with what changed; undefined when that is too much, or only a full build can tell. */
+  #patched(before: Table): DomainIndex<Holder> | undefined {
+    const { virtualHosts } = this.#configuration;
+    const { removed, added } = difference(before.configuration.virtualHosts, virtualHosts);
+    if ((removed.length + added.length) * MOST_PATCHED > virtualHosts.length) return undefined;
+    const entry = (source: VirtualHost): readonly [readonly string[], Holder] => [
+      source.domains,
+      this.#hold(source),
+    ];
+    return before.index.patched(removed.map(entry), added.map(entry));
+  }
+
+  #hold(source: VirtualHost): Holder {
     let holder = holders.get(source);
-    if (holder === undefined || holder.headers !== headers) {
-      holders.set(source, holder = new Holder(source, headers));
+    if (holder === undefined || holder.headers !== this.#headers) {
+      holders.set(source, holder = new Holder(source, this.#headers));
     }
     return holder;
-  };
-  const entry = (source: VirtualHost): readonly [readonly string[], Holder] => [source.domains, hold(source)];
-  let index: DomainIndex<Holder> | undefined;
-  if (before !== undefined && before.headers === headers) {
-    const { removed, added } = difference(before.configuration.virtualHosts, configuration.virtualHosts);
-    if ((removed.length + added.length) * 2 < configuration.virtualHosts.length) {
-      index = before.index.patched(removed.map(entry), added.map(entry));
-    }
   }
-  index ??= DomainIndex.build(configuration.virtualHosts.map(entry));
-  return { configuration, index, withPorts: configuration.ignorePortInHostMatching !== true, headers };
+
+  #finish(index: DomainIndex<Holder>): false {
+    const configuration = this.#configuration;
+    const withPorts = configuration.ignorePortInHostMatching !== true;
+    indexed.set(configuration, { configuration, index, withPorts, headers: this.#headers });
+    this.#done = true;
+    return false;
+  }
 }
 
 const HEADER_FIELDS = [
@@ -232,7 +288,7 @@ function headersOf(
 }
 
 /** Members of one list only, by identity. Equal heads and tails are skipped first, so one change among many is cheap. */
-function difference(
+export function difference(
   old: readonly VirtualHost[],
   now: readonly VirtualHost[],
 ): { removed: VirtualHost[]; added: VirtualHost[] } {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Program, Route, RouteConfiguration, VirtualHost } from "../model/model.ts";
-import { buildRouteTables } from "./table.ts";
+import { buildRouteTables, indexAhead } from "./table.ts";
 import type { Decision } from "./types.ts";
 import { viewOf } from "./view.ts";
 
@@ -199,9 +199,8 @@ Deno.test("rebuild at random: patched tables answer as freshly built ones", () =
     if (what === 0) hosts.splice(at, 1);
     else if (what === 1) hosts.splice(at, 0, fresh(100 + round));
     else hosts[at] = fresh(Number(/\d+/.exec(hosts[at]?.name as string)));
-    const p = program(table("80", hosts));
-    tables = buildRouteTables(p, tables);
-    const clean = buildRouteTables(p);
+    tables = buildRouteTables(program(table("80", hosts)), tables);
+    const clean = buildRouteTables(program(table("80", hosts)));
     for (let i = 0; i < 40; i++) {
       for (const name of [`h${i}`, `a.d${i}.x`, `q-s${i}`, `p${i}.z`, `h${100 + round - i}`]) {
         assert.equal(
@@ -212,4 +211,47 @@ Deno.test("rebuild at random: patched tables answer as freshly built ones", () =
       }
     }
   }
+});
+
+Deno.test("indexed ahead: many steps for a large new table, two for one change, then building finds it done", () => {
+  const steps = (now: RouteConfiguration, before?: RouteConfiguration): number => {
+    const indexing = indexAhead(now, before);
+    let count = 1;
+    while (indexing.step()) count++;
+    assert.equal(indexing.step(), false);
+    return count;
+  };
+  const hosts = Array.from({ length: 5000 }, (_, i) => host(`h${i}`, [`h${i}`, `h${i}.default`]));
+  const first = table("80", hosts);
+  assert.equal(steps(first), 50);
+  assert.equal(steps(first), 1);
+  const before = buildRouteTables(program(first));
+  assert.equal(before.findVirtualHost("h7.default", 80)?.source, hosts[7]);
+  const changed = table("80", hosts.with(7, host("new", ["h7", "late"])));
+  assert.equal(steps(changed, first), 1);
+  const anew = table("80", hosts.map(({ name, domains }) => host(name, [...domains, `${name}.more`])));
+  assert.equal(steps(anew, changed), 51);
+  const now = buildRouteTables(program(changed), before);
+  assert.equal(now.findVirtualHost("late", 80)?.source.name, "new");
+  assert.equal(now.findVirtualHost("h7.default", 80), undefined);
+  assert.equal(now.findVirtualHost("h8", 80), before.findVirtualHost("h8", 80));
+  const last = buildRouteTables(program(anew), now);
+  assert.equal(last.findVirtualHost("h7.more", 80)?.source.name, "h7");
+  assert.equal(last.findVirtualHost("late", 80), undefined);
+});
+
+Deno.test("ports of the explicit proxy's table: those in its domains, also after changes", () => {
+  const hosts = Array.from({ length: 20 }, (_, i) => host(`h${i}`, [`h${i}:80`]));
+  const first = buildRouteTables(
+    program(table("http_proxy", [host("six", ["[fd00::1]:81"]), ...hosts], false)),
+  );
+  assert.deepEqual(first.portsOf("h1"), [80]);
+  assert.deepEqual(first.portsOf("[FD00::1]"), [81]);
+  assert.deepEqual(first.portsOf("fd00:"), []);
+  const second = buildRouteTables(
+    program(table("http_proxy", [...hosts, host("other", ["h1:9080", "h1:x"])], false)),
+    first,
+  );
+  assert.deepEqual(second.portsOf("H1."), [80, 9080]);
+  assert.deepEqual(second.portsOf("fd00::1"), []);
 });
