@@ -69,7 +69,8 @@ function connectCluster(proxy: ProxyContext, ex: Exchange, view: RequestHeadView
   if (virtualHost !== undefined) {
     // A virtual host is named host:port after the service that it stands for.
     const name = virtualHost.source.name;
-    const found = has(clusterName(port, "", name.slice(0, name.lastIndexOf(":"))));
+    // xDS v1 names it and its cluster after the service key.
+    const found = has(clusterName(port, "", name.slice(0, name.lastIndexOf(":")))) ?? has(`out.${name}`);
     if (found !== null) {
       ex.virtualHost = virtualHost;
       return found;

@@ -74,6 +74,13 @@ Deno.test("pilot v1: traffic by RouteRule weights, updates, and none lost while 
   assert.equal(redirected.status, 301);
   assert.equal(redirected.header("location"), "http://elsewhere.example.com/elsewhere");
 
+  // CONNECT goes to an endpoint of the service, whatever its host resolves to.
+  const tunnel = await askOnce(
+    agent.http,
+    "CONNECT istioserver:8084 HTTP/1.1\r\nHost: istioserver:8084\r\n\r\n",
+  );
+  assert.equal(tunnel.status, 200);
+
   const status = await runAgent([
     "status",
     "--admin",
