@@ -138,25 +138,19 @@ export function createIntake({ input, slices, codec, store, log, published: told
 
   const putInForce = (program: Program): void => {
     const changes = routeChanges(program, published);
+    input.publish({
+      program,
+      diagnostics: problems(),
+      stats: {
+        clusters: program.clusters.size,
+        tables: program.routeConfigurations.size,
+        rebuiltTables: changes.tables,
+        recompiled: changes.hosts,
+        decoded: counters.decoded - lastDecoded,
+      },
+    });
     counters.tables += changes.tables;
     counters.hosts += changes.hosts;
-    try {
-      input.publish({
-        program,
-        diagnostics: problems(),
-        stats: {
-          clusters: program.clusters.size,
-          tables: program.routeConfigurations.size,
-          rebuiltTables: changes.tables,
-          recompiled: changes.hosts,
-          decoded: counters.decoded - lastDecoded,
-        },
-      });
-    } catch (error) {
-      // A bug in a compiler must not end the stream: the last world stays, and the next change tries again.
-      log.log("error", `Cannot put in force what the control plane sent: ${String(error)}`);
-      return;
-    }
     published = program;
     lastDecoded = counters.decoded;
     counters.publications++;
@@ -173,15 +167,21 @@ export function createIntake({ input, slices, codec, store, log, published: told
     // Whoever is at it goes round once more.
     if (publishing) return;
     publishing = true;
-    while (publishAgain && !closed) {
-      publishAgain = false;
-      const program = store.program(clock.now());
-      watchDeadline();
-      if (!store.synced() || program === published) continue;
-      await index(program);
-      if (!closed) putInForce(program);
+    try {
+      while (publishAgain && !closed) {
+        publishAgain = false;
+        const program = store.program(clock.now());
+        watchDeadline();
+        if (!store.synced() || program === published) continue;
+        await index(program);
+        if (!closed) putInForce(program);
+      }
+    } catch (error) {
+      // A bug in a compiler must not end the stream: the last world stays, and the next change tries again.
+      log.log("error", `Cannot put in force what the control plane sent: ${String(error)}`);
+    } finally {
+      publishing = false;
     }
-    publishing = false;
   };
 
   const publishInOwnTurn = (): void => {
