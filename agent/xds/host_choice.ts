@@ -27,12 +27,11 @@ export interface HostChoice {
   keepsTable(name: string): boolean;
 }
 
-/** Undefined when everything is kept. */
-export function hostChoice(patterns: readonly string[], namespace: string): HostChoice | undefined {
-  if (patterns.length === 0) return undefined;
+/** Whether a host is kept by these patterns (at least one). */
+export function keptHosts(patterns: readonly string[], namespace: string): (host: string) => boolean {
   const wildcards = patterns.filter(isWildcard);
   const exact = new Set(patterns.filter((pattern) => !isWildcard(pattern)));
-  const keepsHost = (host: string): boolean => {
+  return (host) => {
     const name = host.toLowerCase();
     if (exact.has(name) || wildcards.some((pattern) => hostCovers(pattern, name))) return true;
     const [service, itsNamespace, svc] = name.split(".");
@@ -40,6 +39,12 @@ export function hostChoice(patterns: readonly string[], namespace: string): Host
     return exact.has(`${service}.${itsNamespace}`) || exact.has(`${service}.${itsNamespace}.svc`) ||
       (itsNamespace === namespace && exact.has(service as string));
   };
+}
+
+/** Undefined when everything is kept. */
+export function hostChoice(patterns: readonly string[], namespace: string): HostChoice | undefined {
+  if (patterns.length === 0) return undefined;
+  const keepsHost = keptHosts(patterns, namespace);
   const keepsName = (cluster: string): boolean => {
     const parsed = parseClusterName(cluster);
     return parsed === undefined || parsed.direction !== "outbound" || keepsHost(parsed.host);

@@ -20,7 +20,7 @@
  */
 import type { Diagnostic, Origin } from "../../core/diagnostics.ts";
 import { normalAddress } from "../../core/ip.ts";
-import { fullHost, hostCovers, isWildcard } from "../../istio/host_pattern.ts";
+import { isWildcard } from "../../istio/host_pattern.ts";
 import { STANDING_CLUSTERS } from "../../istio/lower_cluster.ts";
 import { share } from "../../istio/share.ts";
 import type {
@@ -31,6 +31,7 @@ import type {
   RouteConfiguration,
   VirtualHost,
 } from "../../model/model.ts";
+import { keptHosts } from "../host_choice.ts";
 import { clusterNameOf, createDefaultHosts, defaultCluster, type Names } from "./default_hosts.ts";
 import { finish, type Steps } from "./json_steps.ts";
 import { endpointsOf, type RegisteredService, type Registration } from "./registration.ts";
@@ -175,11 +176,9 @@ function namesIn(table: RouteConfiguration): readonly string[] {
   return names;
 }
 
-/** Which of `discovery.hosts` a host is of; short names are completed by the namespace of the workload. */
-export function hostFilter({ hosts, namespace, domainSuffix }: V1Options): (host: string) => boolean {
-  if (hosts.length === 0) return () => true;
-  const patterns = hosts.flatMap((host) => [host, fullHost(host, namespace, domainSuffix)]);
-  return (host) => patterns.some((pattern) => hostCovers(pattern, host));
+/** Whether `discovery.hosts` keeps a host. */
+export function hostFilter({ hosts, namespace }: V1Options): (host: string) => boolean {
+  return hosts.length === 0 ? () => true : keptHosts(hosts, namespace);
 }
 
 /** A function that gives the cluster of a service; the one before when neither cluster nor service changed. */
