@@ -136,22 +136,46 @@ function without(host: VirtualHost, known: KnownHosts): readonly VirtualHost[] {
 }
 
 function cut(host: VirtualHost, known: KnownHosts): readonly VirtualHost[] {
-  const plain = host.domains.map(plainHost);
   // Short names stand for the service: when its full name (the first) is known, they are too.
-  if (plain[0] !== undefined && known.has(plain[0])) return [];
-  const domains = host.domains.filter((_, i) => !known.has(plain[i] as string));
+  const [full] = host.domains;
+  if (full === undefined || known.has(plainHost(full))) return [];
+  const domains = host.domains.filter((domain) => !known.has(plainHost(domain)));
   return domains.length === host.domains.length ? [host] : domains.length === 0 ? [] : [{ ...host, domains }];
 }
 
 /** A domain without its port, brackets and trailing dot. */
 function plainHost(domain: string): string {
+  if (!/[:[A-Z]|\.$/.test(domain)) return domain;
   return domain.toLowerCase().replace(/:\d+$/, "").replace(/\.$/, "").replace(/^\[(.*)\]$/, "$1");
 }
 
+/**
+ * Virtual hosts are named after their hosts (`host:port`), so that the names alone decide for nearly every service; domains are
+ * only looked at, all of them, when some name is not there.
+ */
 function knownHosts(tables: Program["routeConfigurations"]): KnownHosts {
+  const names = new Set<string>();
+  for (const { virtualHosts } of tables.values()) {
+    for (const { name } of virtualHosts) names.add(name.slice(0, Math.max(0, name.lastIndexOf(":"))));
+  }
+  let domains: { readonly exact: ReadonlySet<string>; readonly suffixes: readonly string[] } | undefined;
+  return {
+    tables,
+    made: new WeakMap(),
+    has(host) {
+      if (names.has(host)) return true;
+      const { exact, suffixes } = domains ??= domainsOf(tables.values());
+      return exact.has(host) || suffixes.some((s) => host.length > s.length && host.endsWith(s));
+    },
+  };
+}
+
+function domainsOf(
+  tables: Iterable<RouteConfiguration>,
+): { readonly exact: ReadonlySet<string>; readonly suffixes: readonly string[] } {
   const exact = new Set<string>();
   const suffixes = new Set<string>();
-  for (const { virtualHosts } of tables.values()) {
+  for (const { virtualHosts } of tables) {
     for (const { domains } of virtualHosts) {
       for (const text of domains) {
         const domain = parseDomain(plainHost(text));
@@ -160,9 +184,5 @@ function knownHosts(tables: Program["routeConfigurations"]): KnownHosts {
       }
     }
   }
-  return {
-    tables,
-    made: new WeakMap(),
-    has: (host) => exact.has(host) || [...suffixes].some((s) => host.length > s.length && host.endsWith(s)),
-  };
+  return { exact, suffixes: [...suffixes] };
 }
