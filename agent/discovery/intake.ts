@@ -53,19 +53,6 @@ export interface IntakeOptions {
   readonly published: () => void;
 }
 
-export interface IntakeCounters {
-  /** Resources decoded, and those known again by their bytes. */
-  decoded: number;
-  unchanged: number;
-  refused: number;
-  publications: number;
-  /** Route tables and virtual hosts that were new in a publication. */
-  tables: number;
-  hosts: number;
-  /** Turns given to waiting I/O while decoding. */
-  yields: number;
-}
-
 export interface Intake {
   /** Never rejects. `waiting`: whether a next response is there already; it may then join the publication. */
   take(response: Response, waiting: () => boolean): Promise<Verdict>;
@@ -76,7 +63,6 @@ export interface Intake {
   versions(type: ResourceType): Readonly<Record<string, string>>;
   /** Standing findings: what was refused and is not mended, then remarks on what is in force. */
   problems(): readonly Diagnostic[];
-  readonly counters: Readonly<IntakeCounters>;
   close(): void;
 }
 
@@ -109,17 +95,9 @@ export function createIntake({ input, slices, codec, store, log, published: told
     store: [],
     notes: new Map(),
   }));
-  const counters = {
-    decoded: 0,
-    unchanged: 0,
-    refused: 0,
-    publications: 0,
-    tables: 0,
-    hosts: 0,
-    yields: 0,
-  };
   let published: Program | undefined;
-  let lastDecoded = 0;
+  /** Resources decoded since the last publication. */
+  let decodedCount = 0;
   /** Since when something taken in may be unpublished; undefined = nothing. */
   let changedMs: number | undefined;
   let cancelGather: (() => void) | undefined;
@@ -146,14 +124,11 @@ export function createIntake({ input, slices, codec, store, log, published: told
         tables: program.routeConfigurations.size,
         rebuiltTables: changes.tables,
         recompiled: changes.hosts,
-        decoded: counters.decoded - lastDecoded,
+        decoded: decodedCount,
       },
     });
-    counters.tables += changes.tables;
-    counters.hosts += changes.hosts;
     published = program;
-    lastDecoded = counters.decoded;
-    counters.publications++;
+    decodedCount = 0;
     told();
   };
 
@@ -209,7 +184,6 @@ export function createIntake({ input, slices, codec, store, log, published: told
 
   /** Lets others run; true when the source was closed meanwhile. */
   const rest = async (): Promise<boolean> => {
-    counters.yields++;
     await slices.rest();
     return closed;
   };
@@ -249,7 +223,6 @@ export function createIntake({ input, slices, codec, store, log, published: told
     const refused = new Map<string, readonly Diagnostic[]>();
     const notes = new Map<string, readonly Diagnostic[]>();
     const decoded: string[] = [];
-    let unchanged = 0;
     for (const raw of response.resources) {
       if (slices.spent() && await rest()) return { ok: true };
       const { name } = raw;
@@ -264,7 +237,6 @@ export function createIntake({ input, slices, codec, store, log, published: told
       const before = known[type].get(name);
       const held = before?.digest === digest ? store.held(type, name) : undefined;
       if (before !== undefined && held !== undefined) {
-        unchanged++;
         values.set(name, held);
         digests.set(name, before.version === raw.version ? before : { digest, version: raw.version });
         continue;
@@ -273,7 +245,7 @@ export function createIntake({ input, slices, codec, store, log, published: told
       const result = await decode(type, raw, reading);
       reading = undefined;
       if (result === undefined) return { ok: true };
-      counters.decoded++;
+      decodedCount++;
       if ("problems" in result) refused.set(name, result.problems);
       else {
         values.set(name, result.value);
@@ -282,7 +254,6 @@ export function createIntake({ input, slices, codec, store, log, published: told
         if (result.notes.length > 0) notes.set(name, result.notes);
       }
     }
-    counters.unchanged += unchanged;
     // The store takes it in at one go.
     if (slices.spent() && await rest()) return { ok: true };
     const fromStore = store.apply(type, {
@@ -301,7 +272,6 @@ export function createIntake({ input, slices, codec, store, log, published: told
     await publishSoon(waiting);
     const problems = [...[...refused.values()].flat(), ...fromStore];
     if (problems.length === 0) return { ok: true };
-    counters.refused += Math.max(refused.size, 1);
     return { ok: false, error: nackText(problems) };
   };
 
@@ -350,7 +320,6 @@ export function createIntake({ input, slices, codec, store, log, published: told
           reading ?? { kind: response.type, version: response.version },
         );
         findings[response.type].whole = whole;
-        counters.refused++;
         return { ok: false, error: reading === undefined ? message : nackText([whole]) };
       } finally {
         reading = undefined;
@@ -362,7 +331,6 @@ export function createIntake({ input, slices, codec, store, log, published: told
     },
     versions: (type) => Object.fromEntries([...known[type]].map(([name, { version }]) => [name, version])),
     problems,
-    counters,
     close() {
       closed = true;
       cancelGather?.();
