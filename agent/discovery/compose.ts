@@ -38,6 +38,8 @@ export function composed(
       diagnostics: [...services.diagnostics, ...rules.diagnostics],
       stats: { ...services.stats, ...rules.stats },
     });
+    // What that change cost is told once, not again with each change of the services.
+    rules = { ...rules, stats: { ...rules.stats, rebuiltTables: 0, recompiled: 0, decoded: 0 } };
   };
   const sources = [
     startServices({
