@@ -142,10 +142,11 @@ export async function followStream(stream: MessageStream, context: StreamContext
       });
     });
   };
+  const complete = (): boolean => RESOURCE_TYPES.every((type) => answered.has(type) || !asked(type));
   const noteProgress = (): void => {
     if (slow) context.onSlow(false);
     slow = false;
-    if (!synced && intake.published && RESOURCE_TYPES.every((type) => answered.has(type) || !asked(type))) {
+    if (!synced && intake.published && complete()) {
       synced = true;
       cancelWatch?.();
       board.at("synced");
@@ -197,6 +198,8 @@ export async function followStream(stream: MessageStream, context: StreamContext
       const output = session.receive(envelope);
       emit(output);
       await handle(output.events, messages.waiting);
+      // Synced means in force, too.
+      if (!synced && complete()) await intake.publish();
       noteProgress();
     }
     return silent === undefined ? { synced } : { synced, error: silent };
