@@ -79,13 +79,14 @@ export class Connection extends Duplex {
     });
   }
 
+  // An error of this stream while a write waits makes Node's HTTP/2 server abort the process (JSStreamSocket): it just closes.
   _final(done) {
-    this.#socket.end(done);
+    this.#socket.end(() => done());
   }
 
-  _destroy(error, done) {
+  _destroy(_error, done) {
     this.#socket.destroy();
-    done(error);
+    done(null);
   }
 
   #pinged() {
