@@ -4,7 +4,7 @@
  *
  * @example
  * ```ts
- * import { splitBetween, startMesh } from "./mesh.ts";
+ * import { startMesh } from "./mesh.ts";
  * await using mesh = await startMesh({ temper: "istiod", delta: true });
  * await mesh.instance(); // "v1"
  * await mesh.plane.serve(mesh.split({ v1: 0, v2: 100 }));

@@ -6,8 +6,9 @@
  *
  * @example
  * ```ts
+ * import { istioserver } from "./conf.ts";
  * import { programOf, resourcesOf } from "./xds_resources.ts";
- * const resources = resourcesOf(programOf(yaml), "istiod");
+ * const resources = resourcesOf(programOf(istioserver({ v1: 8001 }, { v1: 100 })), "istiod");
  * resources.CDS.map((r) => r.name); // ["outbound|8084||istioserver.default.svc.cluster.local", …]
  * ```
  */
