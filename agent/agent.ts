@@ -93,7 +93,7 @@ export interface RunningAgent {
 export async function startAgent(config: AgentConfig, options: AgentOptions = {}): Promise<RunningAgent> {
   const log = options.log ?? createLog({ level: config.log.level });
   const clock = options.clock ?? systemClock;
-  const plugin = pluginOf(config.serviceDiscovery.type);
+  const loading = pluginOf(config.serviceDiscovery.type).load();
   const world = createWorldHolder(clock);
   const state = { accepting: false, draining: false };
   let source: DiscoverySource | undefined;
@@ -156,6 +156,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       recompiled += now.stats["recompiled"] ?? 0;
       tellPublication(log, now, before);
     });
+    const plugin = await loading;
     source = plugin.start({
       config,
       clock,

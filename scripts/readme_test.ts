@@ -76,15 +76,11 @@ Deno.test("README: every failure of a control plane is in the table of what to l
 });
 
 Deno.test("README: the plugin that it shows type-checks", async () => {
-  const [example] = blocks("ts").filter((text) => text.includes("DiscoveryPlugin = {"));
+  const [example] = blocks("ts").filter((text) => text.includes("StartSource = ("));
   const discovery = new URL("agent/discovery/", root);
   const path = await Deno.makeTempFile({ suffix: ".ts" });
   try {
-    // The type would be one more word of SourceType.
-    const text = example!.replace('type: "page"', 'type: "file"').replaceAll(
-      'from "./',
-      `from "${discovery}`,
-    );
+    const text = example!.replaceAll('from "./', `from "${discovery}`);
     await Deno.writeTextFile(path, text);
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["check", "--quiet", "--config", new URL("deno.json", root).pathname, path],

@@ -7,7 +7,7 @@
  *
  * @example
  * ```ts ignore
- * const source = filePlugin.start({ config, clock, log, openDirectory, publish: (p) => world.publish(p) });
+ * const source = start({ config, clock, log, openDirectory, publish: (p) => world.publish(p) });
  * await source.ready;
  * ```
  */
@@ -18,7 +18,7 @@ import { crossFindings } from "../istio/findings.ts";
 import type { ProxyContext } from "../istio/resources.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { createRuleSet, type RuleSetState } from "./rule_set.ts";
-import type { DirectoryReading, DiscoveryInput, DiscoveryPlugin, DiscoverySource } from "./types.ts";
+import type { DirectoryReading, DiscoverySource, StartSource } from "./types.ts";
 
 /** A change is taken up when nothing more has changed for this long, ms. */
 export const QUIET_MS = 50;
@@ -45,13 +45,7 @@ export function proxyContextOf(config: AgentConfig): ProxyContext {
   };
 }
 
-export const filePlugin: DiscoveryPlugin = {
-  type: "file",
-  summary: "a directory of Istio YAML, watched",
-  start: startFileSource,
-};
-
-function startFileSource({ config, clock, log, openDirectory, publish }: DiscoveryInput): DiscoverySource {
+export const start: StartSource = ({ config, clock, log, openDirectory, publish }): DiscoverySource => {
   const path = config.serviceDiscovery.address;
   const context = proxyContextOf(config);
   const directory = openDirectory(path);
@@ -209,4 +203,4 @@ function startFileSource({ config, clock, log, openDirectory, publish }: Discove
       await running;
     },
   };
-}
+};

@@ -5,7 +5,7 @@ import { istioserver } from "../../tests/harness/conf.ts";
 import { configOf } from "../../tests/harness/world.ts";
 import type { Log } from "../core/ports.ts";
 import { viewOf } from "../route/view.ts";
-import { CEILING_MS, filePlugin, QUIET_MS } from "./file.ts";
+import { CEILING_MS, QUIET_MS, start as startPlugin } from "./file.ts";
 import type { DirectoryReading, DiscoverySource, RulesDirectory } from "./types.ts";
 import { createWorldHolder, type WorldHolder } from "./world.ts";
 
@@ -59,7 +59,7 @@ async function startSource(directory: FakeDirectory, refreshIntervalMs = 0): Pro
   const logged: string[] = [];
   const log: Log = { level: "debug", log: (_, message) => logged.push(message) };
   const config = configOf();
-  const source = filePlugin.start({
+  const source = startPlugin({
     ...OFFLINE_PORTS,
     config: { ...config, serviceDiscovery: { ...config.serviceDiscovery, refreshIntervalMs } },
     clock,
@@ -250,7 +250,7 @@ Deno.test("file source: a publication that fails is tried again by the next read
   const config = configOf();
   const logged: string[] = [];
   let tries = 0;
-  const source = filePlugin.start({
+  const source = startPlugin({
     ...OFFLINE_PORTS,
     config: { ...config, serviceDiscovery: { ...config.serviceDiscovery, refreshIntervalMs: 0 } },
     clock: new ManualClock(),

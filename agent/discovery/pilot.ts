@@ -17,7 +17,7 @@
  *
  * @example
  * ```ts ignore
- * const source = pilotPlugin.start(input); // config: serviceDiscovery.type pilot
+ * const source = start(input); // config: serviceDiscovery.type pilot
  * await source.ready;
  * source.status()[0].types; // registration, endpoints, listeners, clusters, routes
  * ```
@@ -36,7 +36,7 @@ import { V1Poller } from "./pilot_poll.ts";
 import { V1Board } from "./pilot_status.ts";
 import { createRepeatFilter } from "./repeats.ts";
 import { createSlices } from "./sliced.ts";
-import type { DiscoveryInput, DiscoveryPlugin, DiscoverySource } from "./types.ts";
+import type { DiscoveryInput, DiscoverySource, StartSource } from "./types.ts";
 
 /** A poll is this much earlier or later than refreshInterval at most, as a share of it. */
 export const JITTER = 0.2;
@@ -45,17 +45,13 @@ export const REST_MS = { first: 30_000, max: 300_000 } as const;
 /** So many good polls running make an address as good as new. */
 const GOOD_POLLS = 3;
 
-export const pilotPlugin: DiscoveryPlugin = {
-  type: "pilot",
-  summary: "Pilot of Istio up to 1.0, xDS v1 over HTTP",
-  start(input) {
-    const { routerAddresses } = input.config.discovery;
-    return rulesComeByV1(routerAddresses) ? startPilot(input, { name: "pilot", rules: true }) : composed(
-      input,
-      (own) => startPilot(own, { name: "pilot (services)", rules: false }),
-      (own) => startAds(own, { generation: "v2", name: "pilotv2 (rules)", addresses: routerAddresses }),
-    );
-  },
+export const start: StartSource = (input) => {
+  const { routerAddresses } = input.config.discovery;
+  return rulesComeByV1(routerAddresses) ? startPilot(input, { name: "pilot", rules: true }) : composed(
+    input,
+    (own) => startPilot(own, { name: "pilot (services)", rules: false }),
+    (own) => startAds(own, { generation: "v2", name: "pilotv2 (rules)", addresses: routerAddresses }),
+  );
 };
 
 /** Of router.address: v1 shares the address (and its scheme http) with the services; all others are gRPC. */

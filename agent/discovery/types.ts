@@ -102,13 +102,17 @@ export interface DiscoveryInput {
   readonly yieldTurn: () => Promise<void>;
 }
 
-/** One kind of source: one file in discovery/ and one line in the list of plugins.ts. */
+/** One kind of source: one file in discovery/ that exports `start`, and one entry in the list of plugins.ts. */
 export interface DiscoveryPlugin {
   readonly type: SourceType;
   /** One line for help and documentation. */
   readonly summary: string;
-  start(input: DiscoveryInput): DiscoverySource;
+  /** Its file; called only when the source is configured, so that an agent carries the code of no other one. */
+  load(): Promise<{ readonly start: StartSource }>;
 }
+
+/** Starts at once and throws nothing: what is amiss is one of the source's problems. */
+export type StartSource = (input: DiscoveryInput) => DiscoverySource;
 
 /** A directory of rule files as the file source sees it. */
 export interface RulesDirectory {

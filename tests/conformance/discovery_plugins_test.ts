@@ -102,14 +102,14 @@ async function planePeer(temper: Temper): Promise<Peer> {
   };
 }
 
-function start(type: SourceType, config: AgentConfig): Started {
+async function start(type: SourceType, config: AgentConfig): Promise<Started> {
   const published: Publication[] = [];
   const logged: string[] = [];
   const log: DiscoveryInput["log"] = {
     level: "info",
     log: (level, message) => logged.push(`${level} ${message}`),
   };
-  const source = pluginOf(type).start({
+  const source = (await pluginOf(type).load()).start({
     config,
     clock: systemClock,
     log,
@@ -144,7 +144,7 @@ for (const { type } of PLUGINS) {
 
   Deno.test(`plugin ${type}: where there is nothing it is ready after the first try, says why, and closes`, async () => {
     const config = configOf(type);
-    const { source, published, logged } = start(type, config);
+    const { source, published, logged } = await start(type, config);
     try {
       await source.ready;
       assert.deepEqual(published, []);
@@ -184,13 +184,13 @@ for (const { type } of PLUGINS) {
   });
 
   Deno.test(`plugin ${type}: may be closed at once, and twice`, async () => {
-    const { source } = start(type, configOf(type));
+    const { source } = await start(type, configOf(type));
     await source.close();
     await source.close();
   });
 
   Deno.test(`plugin ${type}: refresh tries at once and ends also when there is nothing`, async () => {
-    const { source, published } = start(type, configOf(type));
+    const { source, published } = await start(type, configOf(type));
     await source.ready;
     const before = source.status().map((s) => s.connects);
     await source.refresh();
@@ -201,7 +201,7 @@ for (const { type } of PLUGINS) {
 
   Deno.test(`plugin ${type}: publishes what its peer has, and keeps it when the peer is gone`, async () => {
     await using peer = await PEERS[type]();
-    const { source, published } = start(type, configOf(type, peer.address));
+    const { source, published } = await start(type, configOf(type, peer.address));
     try {
       await source.ready;
       const { program } = published.at(-1) as Publication;
