@@ -192,7 +192,9 @@ export async function followStream(stream: MessageStream, context: StreamContext
     for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
       const message = next.value;
       slices.begin();
-      const envelope = codec.decodeResponse(message, context.delta);
+      const reading = codec.readResponse(message, context.delta);
+      while (reading.step()) if (slices.spent()) await slices.rest();
+      const envelope = reading.result();
       const type = typeOfUrl(envelope.typeUrl);
       if (type !== undefined) board.received(type, envelope.nonce, message.length);
       const output = session.receive(envelope);

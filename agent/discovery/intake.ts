@@ -38,6 +38,8 @@ export type Response = Extract<SessionEvent, { readonly kind: "apply" }>;
 export const GATHER_MS = 20;
 /** Findings about good resources that are kept, by type. */
 const MAX_NOTES = 200;
+/** A larger resource is a large table, whose decoder knows its parts again; a digest of it would take milliseconds. */
+const MAX_DIGESTED_BYTES = 256 << 10;
 /** Bad resources that a NACK names; the others are counted. */
 const MAX_NAMED = 3;
 const MAX_NACK_CHARACTERS = 2_000;
@@ -233,7 +235,7 @@ export function createIntake({ input, slices, codec, store, log, published: told
         );
       }
       const version = raw.version === "" ? response.version : raw.version;
-      const digest = digestOf(raw.bytes);
+      const digest = raw.bytes.length > MAX_DIGESTED_BYTES ? NaN : digestOf(raw.bytes);
       const before = known[type].get(name);
       const held = before?.digest === digest ? store.held(type, name) : undefined;
       if (before !== undefined && held !== undefined) {
@@ -265,10 +267,11 @@ export function createIntake({ input, slices, codec, store, log, published: told
     settle(type, response, digests, refused);
     about.whole = undefined;
     about.store = fromStore;
-    for (const name of values.keys()) about.refused.delete(name);
-    for (const name of decoded) about.notes.delete(name);
+    if (about.refused.size > 0) { for (const name of values.keys()) about.refused.delete(name); }
+    if (about.notes.size > 0) { for (const name of decoded) about.notes.delete(name); }
     for (const [name, remarks] of notes) if (about.notes.size < MAX_NOTES) about.notes.set(name, remarks);
     for (const [name, problems] of refused) about.refused.set(name, problems);
+    if (slices.spent() && await rest()) return { ok: true };
     await publishSoon(waiting);
     const problems = [...[...refused.values()].flat(), ...fromStore];
     if (problems.length === 0) return { ok: true };

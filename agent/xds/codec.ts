@@ -19,7 +19,7 @@ import { loadSchema, type Messages, orUndecodable, type Partly, type Schema } fr
 import { decodeCluster } from "./decode_cluster.ts";
 import { createAssignmentDecoder } from "./decode_endpoint.ts";
 import { decodeListener } from "./decode_listener.ts";
-import { decodeResponse } from "./decode_response.ts";
+import { readResponse } from "./decode_response.ts";
 import { decodeRouteConfiguration } from "./decode_route.ts";
 import { type Generation, type Node, type Request, typeUrlOf, type XdsCodec } from "./types.ts";
 
@@ -32,11 +32,8 @@ export async function createCodec(): Promise<XdsCodec> {
   const assignments = createAssignmentDecoder(schema);
   return {
     encodeRequest: (generation, request, node) => encodeRequest(schema, generation, request, node),
-    decodeResponse: (message, delta) =>
-      orUndecodable(
-        delta ? "DeltaDiscoveryResponse" : "DiscoveryResponse",
-        () => decodeResponse(schema, message, delta),
-      ),
+    readResponse: (message, delta) => readResponse(schema, message, delta),
+    decodeResponse: (message, delta) => readResponse(schema, message, delta).result(),
     decodeCluster: (raw, origin) => decodeCluster(schema, assignments, raw, origin),
     decodeLoadAssignment: (raw, origin) => assignments.resource(raw, origin),
     decodeListener: (raw, origin) => decodeListener(schema, raw, origin),

@@ -28,9 +28,13 @@ import { type Findings, findings, NOT_EXECUTED } from "./values.ts";
 const VIRTUAL_HOSTS = 2;
 /** Kept virtual hosts whose domains one step compares. */
 const COMPARED_PER_STEP = 500;
+/** Virtual hosts known again in one step; a new one ends it. */
+const KEPT_PER_STEP = 32;
 
 /** What is remembered of a table for the one that replaces it. */
 interface Memory {
+  /** Of all that is not a virtual host. */
+  readonly seed: number;
   /** Of each virtual host's bytes, by index. */
   readonly fingerprints: Float64Array;
   readonly notes: ReadonlyMap<VirtualHost, readonly Diagnostic[]>;
@@ -83,19 +87,20 @@ class TableDecoding implements RouteDecoding {
     const memory = previous === undefined ? undefined : memories.get(previous);
     this.#previous = previous === undefined || memory === undefined
       ? undefined
-      : new Previous(previous.virtualHosts, memory);
+      : new Previous(previous, memory);
   }
 
   step(): boolean {
-    const index = this.#hosts.length;
-    if (index * 2 < this.#spans.length) {
-      this.#decodeHost(index);
-      return true;
-    }
-    return this.#compareKept();
+    const count = this.#spans.length / 2;
+    const begin = this.#hosts.length;
+    if (begin === count) return this.#compareKept();
+    const end = Math.min(begin + KEPT_PER_STEP, count);
+    for (let index = begin; index < end; index++) if (!this.#takeHost(index)) break;
+    return true;
   }
 
-  #decodeHost(index: number): void {
+  /** False when it had to be decoded. */
+  #takeHost(index: number): boolean {
     const start = this.#spans[2 * index] as number;
     const end = this.#spans[2 * index + 1] as number;
     const print = fingerprint(this.#bytes, start, end, this.#seed);
@@ -106,7 +111,7 @@ class TableDecoding implements RouteDecoding {
       this.#kept.push(kept);
       const notes = this.#previous?.memory.notes.get(kept);
       if (notes !== undefined) this.#notes.set(kept, notes);
-      return;
+      return true;
     }
     const message = this.#schema.decode("VirtualHost", this.#bytes.subarray(start, end));
     const at = `virtual_hosts[${index}]`;
@@ -115,6 +120,7 @@ class TableDecoding implements RouteDecoding {
     this.#hosts.push(host);
     if (this.#found.notes.length > before) this.#notes.set(host, this.#found.notes.splice(before));
     claimDomains(host, at, this.#domains, this.#found);
+    return false;
   }
 
   /** Kept virtual hosts do not repeat each other's domains, but may repeat those of new ones. False when all are compared. */
@@ -136,32 +142,43 @@ class TableDecoding implements RouteDecoding {
     while (this.step());
     const { problems, notes } = this.#found;
     if (problems.length > 0) return { problems };
+    const told = summarized([...notes, ...[...this.#notes.values()].flat()]);
+    const same = this.#previous?.sameAs(this.#hosts, this.#seed);
+    if (same !== undefined) return { value: same, notes: told };
     const value: RouteConfiguration = { ...this.#shared, virtualHosts: this.#hosts };
-    memories.set(value, { fingerprints: this.#fingerprints, notes: this.#notes });
-    return { value, notes: summarized([...notes, ...[...this.#notes.values()].flat()]) };
+    memories.set(value, { seed: this.#seed, fingerprints: this.#fingerprints, notes: this.#notes });
+    return { value, notes: told };
   }
 }
 
 /** The virtual hosts of the table before, taken out one by one by the fingerprint of their bytes. */
 class Previous {
   readonly memory: Memory;
-  readonly #hosts: readonly VirtualHost[];
+  readonly #table: RouteConfiguration;
   readonly #taken: Uint8Array;
   /** Where the next one stands when nothing was inserted or removed. */
   #next = 0;
   #byPrint: Map<number, number> | undefined;
 
-  constructor(hosts: readonly VirtualHost[], memory: Memory) {
+  constructor(table: RouteConfiguration, memory: Memory) {
     this.memory = memory;
-    this.#hosts = hosts;
-    this.#taken = new Uint8Array(hosts.length);
+    this.#table = table;
+    this.#taken = new Uint8Array(table.virtualHosts.length);
+  }
+
+  /** The table before, when a new one has exactly what it had. */
+  sameAs(hosts: readonly VirtualHost[], seed: number): RouteConfiguration | undefined {
+    const { virtualHosts } = this.#table;
+    const same = seed === this.memory.seed && hosts.length === virtualHosts.length &&
+      hosts.every((host, i) => host === virtualHosts[i]);
+    return same ? this.#table : undefined;
   }
 
   take(print: number): VirtualHost | undefined {
     const { fingerprints } = this.memory;
     let index: number | undefined = this.#next;
     if (fingerprints[index] !== print) {
-      this.#byPrint ??= new Map(Array.from(fingerprints, (p, i) => [p, i]));
+      this.#byPrint ??= indexOf(fingerprints);
       index = this.#byPrint.get(print);
       if (index === undefined) {
         // Most often changed in place.
@@ -172,8 +189,14 @@ class Previous {
     if (this.#taken[index] === 1) return undefined;
     this.#taken[index] = 1;
     this.#next = index + 1;
-    return this.#hosts[index];
+    return this.#table.virtualHosts[index];
   }
+}
+
+function indexOf(fingerprints: Float64Array): Map<number, number> {
+  const index = new Map<number, number>();
+  for (let i = 0; i < fingerprints.length; i++) index.set(fingerprints[i] as number, i);
+  return index;
 }
 
 /** A table inside a listener. `at` is its place there, `filter_chains[0].filters[1].typed_config.route_config`. */

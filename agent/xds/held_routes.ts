@@ -38,6 +38,8 @@ export interface Warmth {
   /** CDS has spoken. */
   readonly spoken: boolean;
   isCold(cluster: string): boolean;
+  /** Clusters that CDS has and that wait for endpoints. */
+  readonly cold: { readonly size: number };
 }
 
 export class HeldRoutes {
@@ -308,6 +310,7 @@ export class HeldRoutes {
 
 /** Goes on where it stopped: while it is held, warm clusters stay warm. */
 function leadsToWarm(unit: Unit<RouteConfiguration>, warmth: Warmth): boolean {
+  if (warmth.cold.size === 0) return true;
   const hosts = unit.value.virtualHosts;
   for (; unit.checked < hosts.length; unit.checked++) {
     const host = hosts[unit.checked];

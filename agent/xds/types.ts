@@ -112,7 +112,9 @@ export interface Node {
 /** Bytes <-> contracts. Made once by `createCodec()` of xds/codec.ts (loads the schema). */
 export interface XdsCodec {
   encodeRequest(generation: Generation, request: Request, node: Node): Uint8Array;
-  /** Throws MeshError D211 when the bytes are no response. Cheap: resources stay bytes (views of `message`). */
+  /** Splits a response step by step: resources stay bytes (views of `message`). */
+  readResponse(message: Uint8Array, delta: boolean): ResponseReading;
+  /** The same at one go. Throws MeshError D211 when the bytes are no response. */
   decodeResponse(message: Uint8Array, delta: boolean): Envelope;
   /** `origin` has kind, resource and version; decoders add the field. */
   decodeCluster(raw: RawResource, origin: Origin): DecodeResult<Cluster>;
@@ -123,6 +125,13 @@ export interface XdsCodec {
    * of `previous` is that object again.
    */
   decodeRouteConfiguration(raw: RawResource, origin: Origin, previous?: RouteConfiguration): RouteDecoding;
+}
+
+/** A response being split. Call `step` until it says done; then `result`. */
+export interface ResponseReading {
+  /** Splits off some resources; false when there are none left. Throws MeshError D211 when the bytes are no response. */
+  step(): boolean;
+  result(): Envelope;
 }
 
 /** A route table being decoded. Call `step` until it says done; then `result`. */

@@ -22,6 +22,7 @@ import type {
 } from "../../agent/model/model.ts";
 import type {
   DecodeResult,
+  Envelope,
   Generation,
   RawResource,
   Request,
@@ -205,30 +206,32 @@ export class AdsPeer {
       }
       return { value: written.value as T, notes: [] };
     };
+    const decodeResponse = (message: Uint8Array): Envelope => {
+      let envelope;
+      try {
+        envelope = read(message) as {
+          version: string;
+          typeUrl: string;
+          nonce: string;
+          removed: string[];
+          resources: Written[];
+        };
+      } catch (cause) {
+        throw new MeshError("D211", "Cannot decode a response: cut short", { cause });
+      }
+      const { version, typeUrl, nonce, removed } = envelope;
+      const resources = envelope.resources.map((written): RawResource => ({
+        name: written.name,
+        version: written.version ?? "",
+        typeUrl,
+        bytes: write(written),
+      }));
+      return { version, typeUrl, nonce, removed, resources };
+    };
     return {
       encodeRequest: (_generation, request) => write(request),
-      decodeResponse: (message) => {
-        let envelope;
-        try {
-          envelope = read(message) as {
-            version: string;
-            typeUrl: string;
-            nonce: string;
-            removed: string[];
-            resources: Written[];
-          };
-        } catch (cause) {
-          throw new MeshError("D211", "Cannot decode a response: cut short", { cause });
-        }
-        const { version, typeUrl, nonce, removed } = envelope;
-        const resources = envelope.resources.map((written): RawResource => ({
-          name: written.name,
-          version: written.version ?? "",
-          typeUrl,
-          bytes: write(written),
-        }));
-        return { version, typeUrl, nonce, removed, resources };
-      },
+      decodeResponse,
+      readResponse: (message) => ({ step: () => false, result: () => decodeResponse(message) }),
       decodeCluster: (raw, origin) => decode<Cluster>("CDS", raw, origin),
       decodeLoadAssignment: (raw, origin) => decode<ClusterLoadAssignment>("EDS", raw, origin),
       decodeListener: (raw, origin) => decode<Listener>("LDS", raw, origin),
