@@ -152,13 +152,27 @@ class Tables implements RouteTables {
     const table = this.#byPort.get(port);
     const found = table === undefined ? undefined : lookUp(table, host, port);
     if (found !== undefined) return found;
-    if (this.#httpProxy !== undefined) {
-      const inProxy = lookUp(this.#httpProxy, host, port);
-      if (inProxy !== undefined) return inProxy;
-    }
+    const inProxy = this.#inProxy(host, port, table);
+    if (inProxy !== undefined) return inProxy;
     const ports = this.portsOf(host);
-    if (ports.length > 0) return ports;
+    if (ports.length > 0 && !ports.includes(port)) return ports;
     return table?.index.any ?? this.#httpProxy?.index.any;
+  }
+
+  /**
+   * In the table for all ports. A domain without a port belongs to port 80, unless the table ignores ports. There one with
+   * a port never decides in Envoy; here it does for other names of a host that has a table of its own, and for ports that
+   * have none.
+   */
+  #inProxy(host: string, port: number, ofPort: Table | undefined): Holder | undefined {
+    const table = this.#httpProxy;
+    if (table === undefined) return undefined;
+    const named = table.index.find(withPort(host, port));
+    if (named !== undefined) {
+      const own = this.#byHostPort.has(named.source.name.toLowerCase());
+      if (table.withPorts || own || ofPort === undefined) return named;
+    }
+    return table.withPorts && port !== 80 ? undefined : table.index.find(host);
   }
 }
 
@@ -168,10 +182,14 @@ function bareHost(host: string): string {
   return text.endsWith(".") ? text.slice(0, -1) : text;
 }
 
+function withPort(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** The virtual host of a table, its `*` left out. */
 function lookUp(table: Table, host: string, port: number): Holder | undefined {
   if (table.withPorts) {
-    const found = table.index.find(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+    const found = table.index.find(withPort(host, port));
     if (found !== undefined) return found;
   }
   return table.index.find(host);

@@ -98,6 +98,36 @@ Deno.test("http_proxy serves only what the port's table lacks; the catch-all com
   assert.equal(ask(p, "http://elsewhere/"), "allow_any");
 });
 
+Deno.test("http_proxy: names without a port belong to port 80, unless the table ignores ports", () => {
+  const hosts = [host("b", ["b", "b:80"]), host("c", ["c:81"])];
+  const strict = program(table("http_proxy", hosts, false));
+  assert.equal(ask(strict, "http://b:81/"), "ports 80");
+  const ignoring = program(table("http_proxy", hosts));
+  assert.equal(ask(ignoring, "http://b:81/"), "b");
+});
+
+Deno.test("http_proxy that ignores ports: a name with a port counts for hosts and ports without another table", () => {
+  const p = program(
+    table("80", [host("block_all", ["*"])]),
+    table("auto.test:80", [host("own", ["*"])], false),
+    table("auto.test:7000", [host("own7", ["*"])], false),
+    table("http_proxy", [
+      host("auto.test:80", ["auto:80", "10.0.0.1:80"]),
+      host("auto.test:7000", ["auto:7000"]),
+      host("web.test:80", ["web:80"]),
+      host("web.test:81", ["web:81"]),
+    ]),
+  );
+  assert.equal(ask(p, "http://auto.test/"), "own");
+  assert.equal(ask(p, "http://auto/"), "auto.test:80");
+  assert.equal(ask(p, "http://10.0.0.1/"), "auto.test:80");
+  assert.equal(ask(p, "http://auto:7000/"), "auto.test:7000");
+  assert.equal(ask(p, "http://auto:7001/"), "ports 80,7000");
+  // A Sidecar resource may leave a host out of a port's table.
+  assert.equal(ask(p, "http://web/"), "block_all");
+  assert.equal(ask(p, "http://web:81/"), "web.test:81");
+});
+
 Deno.test("no falling through between virtual hosts: no route is no route", () => {
   const p = program(table("80", [
     host("a", ["a"], [{ match: { prefix: "/x" }, route: { cluster: "a" } }]),
