@@ -1,0 +1,46 @@
+/** The recorded scenarios that both roads are walked with. */
+import type { Scenario } from "./recording.ts";
+
+/** istiod went by the labels of the node. */
+const CLIENT = { app: "client" };
+/** Old Pilots went by the service that has the node's address. */
+const SINK_CLIENT = { app: "sinkclient", version: "v1" };
+const PRODUCTPAGE = { app: "productpage", version: "v1" };
+
+const SINK_1_0: Scenario["renewed"] = [
+  [
+    "appendHeaders: {x-added-1: one, x-added-2: two}",
+    "headers: {request: {add: {x-added-1: one, x-added-2: two}}}",
+  ],
+  ["    websocketUpgrade: true\n", ""],
+  ["port: {name: http}", "subset: by-port-name"],
+];
+
+export const SCENARIOS: readonly Scenario[] = [
+  ...["istioserver", "bookinfo", "kitchen_sink"].flatMap((name) =>
+    ["sotw", "sotw-http-proxy", "delta"].map((mode) => ({
+      path: `istiod-2026-08/${name}/${mode}`,
+      labels: CLIENT,
+    }))
+  ),
+  { path: "istiod-2026-08/thousand/sotw", labels: CLIENT },
+  { path: "pilot-1.0.9/v2/istioserver/basic", labels: {} },
+  { path: "pilot-1.0.9/v2/bookinfo/basic", labels: PRODUCTPAGE },
+  {
+    path: "pilot-1.0.9/v2/kitchen_sink/basic",
+    labels: SINK_CLIENT,
+    renewed: [...SINK_1_0, ["    removeResponseHeaders: [x-removed-1, x-removed-2]\n", ""]],
+  },
+  { path: "pilot-0.8.0/v2/istioserver/basic", labels: {} },
+  { path: "pilot-0.8.0/v2/bookinfo/basic", labels: PRODUCTPAGE },
+  {
+    path: "pilot-0.8.0/v2/kitchen_sink/basic",
+    labels: SINK_CLIENT,
+    renewed: [
+      ...SINK_1_0,
+      ["outlierDetection:\n      http: {", "outlierDetection: {"],
+      ["httpHeader: x-user", "httpHeaderName: x-user"],
+      ["destinationSubnet: 10.0.2.0/24", 'destinationSubnets: ["10.0.2.0/24"]'],
+    ],
+  },
+];
