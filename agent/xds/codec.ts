@@ -15,7 +15,7 @@
  * );
  * ```
  */
-import { loadSchema, type Messages, orUndecodable, type Partly, type Schema } from "../../protos/schema.ts";
+import { loadSchema, type Messages, type Partly, type Schema } from "../../protos/schema.ts";
 import { decodeCluster } from "./decode_cluster.ts";
 import { createAssignmentDecoder } from "./decode_endpoint.ts";
 import { decodeListener } from "./decode_listener.ts";
