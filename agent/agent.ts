@@ -12,7 +12,7 @@
  * await agent.drain();
  * ```
  */
-import { createAdmin } from "./admin/admin.ts";
+import type { Admin } from "./admin/admin.ts";
 import { gaugesOf } from "./admin/gauges.ts";
 import { type Diagnostic, formatDiagnostic } from "./core/diagnostics.ts";
 import type {
@@ -113,6 +113,25 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       gaugesOf({ world: world.current, problems: problems(), status: status(), state, recompiled }),
   });
 
+  let admin: Promise<Admin> | undefined;
+  /** The first to ask loads it: no request of an application waits for that. */
+  const askAdmin = async (request: Request): Promise<Response> => {
+    admin ??= import("./admin/admin.ts").then(({ createAdmin }) =>
+      createAdmin({
+        config,
+        world,
+        state,
+        expose: () => observer.expose(),
+        problems,
+        status,
+        clock,
+        version: VERSION,
+        runtime: `deno ${Deno.version.deno}`,
+      })
+    );
+    return (await admin)(request);
+  };
+
   let gate: ReadGate | null = null;
   const turns = createTurns();
   const closeAll = async (): Promise<void> => {
@@ -125,18 +144,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   };
 
   try {
-    const admin = createAdmin({
-      config,
-      world,
-      state,
-      expose: () => observer.expose(),
-      problems,
-      status,
-      clock,
-      version: VERSION,
-      runtime: `deno ${Deno.version.deno}`,
-    });
-    if (config.listen.admin !== null) adminServer = serveAdmin(config.listen.admin, admin, log);
+    if (config.listen.admin !== null) adminServer = serveAdmin(config.listen.admin, askAdmin, log);
     gate = await openReadGate();
     proxy = await openProxy({
       config,

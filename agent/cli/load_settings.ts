@@ -1,7 +1,7 @@
 /** Conf directory, environment and flags -> settings: the reading that `settings/` leaves to the shell. */
-import { dirname, join } from "node:path";
 import type { Diagnostic } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
+import { directoryOf, joinPath } from "../core/path.ts";
 import { absolutePath, shownPath } from "../net/paths.ts";
 import { ENV_NAMES, readSettings, referencedVariables } from "../settings/read.ts";
 import type { AgentConfig } from "../settings/types.ts";
@@ -31,7 +31,7 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
   const files = new Map<string, string>();
   for await (const entry of Deno.readDir(directory)) {
     if (!SETTINGS_FILE.test(entry.name)) continue;
-    const text = await readSettingsFile(join(directory, entry.name));
+    const text = await readSettingsFile(joinPath(directory, entry.name));
     if (text !== undefined) files.set(entry.name, text);
   }
   const label = shownPath(directory);
@@ -50,7 +50,7 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
       namespace: args.get("namespace"),
     },
   });
-  const labelled = new Map([...files].map(([name, text]) => [join(label, name), text]));
+  const labelled = new Map([...files].map(([name, text]) => [joinPath(label, name), text]));
   return { ...(config === undefined ? {} : { config }), diagnostics, files: labelled };
 }
 
@@ -80,12 +80,12 @@ async function confDirectory(
 ): Promise<string> {
   const candidates = given !== undefined
     ? [given]
-    : [...(home === undefined || home === "" ? [] : [join(home, "conf")]), "conf"];
+    : [...(home === undefined || home === "" ? [] : [joinPath(home, "conf")]), "conf"];
   for (const candidate of candidates) {
     const path = absolutePath(candidate);
     try {
       const { isFile } = await Deno.stat(path);
-      return isFile ? dirname(path) : path;
+      return isFile ? directoryOf(path) : path;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
     }

@@ -1,9 +1,9 @@
-/** Paths against the working directory. `node:path` does this too, but loads the whole of `node:process` to ask for it (7 ms, 8 MB). */
-import { isAbsolute, join, normalize } from "node:path";
+/** Paths against the working directory. */
+import { isAbsolutePath, joinPath } from "../core/path.ts";
 
 /** Absolute, without `.` and `..`. */
 export function absolutePath(path: string): string {
-  return isAbsolute(path) ? normalize(path) : join(Deno.cwd(), path);
+  return isAbsolutePath(path) ? joinPath(path) : joinPath(Deno.cwd(), path);
 }
 
 /** An absolute path as people want to read it: relative when it lies in the working directory. */

@@ -10,7 +10,7 @@
  * reading?.files.get("rules/reviews.yaml");
  * ```
  */
-import { dirname, join, relative } from "node:path";
+import { directoryOf, joinPath } from "../core/path.ts";
 import type { DirectoryReading } from "../discovery/types.ts";
 import { shownPath } from "./paths.ts";
 
@@ -39,6 +39,10 @@ interface Known {
 /** `label` defaults to the path relative to the working directory when it lies inside. */
 export function createRuleFiles(path: string, label = shownPath(path)): RuleFiles {
   const known = new Map<string, Known>();
+  const root = joinPath(path, "/");
+  /** The rest of a path that lies in the directory. */
+  const inside = (at: string): string => at.slice(root.length);
+  const nameOf = (at: string): string => at === path ? label : joinPath(label, inside(at));
 
   const readOne = async (
     name: string,
@@ -84,19 +88,17 @@ export function createRuleFiles(path: string, label = shownPath(path)): RuleFile
     } catch (error) {
       if (directory === path) throw error;
       if (error instanceof Deno.errors.NotFound) vanished.push(directory);
-      else unreadable.set(join(label, relative(path, directory)), reasonOf(error));
+      else unreadable.set(nameOf(directory), reasonOf(error));
       return;
     }
     for (const entry of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
       if (entry.name.startsWith(".")) continue;
-      const at = join(directory, entry.name);
+      const at = joinPath(directory, entry.name);
       if (entry.isDirectory || (entry.isSymlink && await leadsDown(at))) {
         await list(at, out, unreadable, vanished);
       } else if (RULE_FILE.test(entry.name)) out.push(at);
     }
   };
-
-  const nameOf = (at: string): string => at === path ? label : join(label, relative(path, at));
 
   /** `before`: what vanished during the reading before this one. */
   const readAll = async (before = "", tries = MAX_READINGS): Promise<DirectoryReading | null> => {
@@ -137,7 +139,7 @@ export function createRuleFiles(path: string, label = shownPath(path)): RuleFile
       const files = new Map<string, string | null>();
       const unreadable = new Map<string, string>();
       for (const name of only) {
-        const at = name === label ? path : join(path, name.slice(label.length + 1));
+        const at = name === label ? path : joinPath(path, name.slice(label.length + 1));
         await readOne(name, at, files, unreadable);
       }
       // A file that vanished may have done so with its whole directory.
@@ -146,11 +148,8 @@ export function createRuleFiles(path: string, label = shownPath(path)): RuleFile
     },
     labelOf(at) {
       if (at === path) return RULE_FILE.test(at) ? label : undefined;
-      const inside = relative(path, at);
-      if (inside === "" || inside.startsWith("..") || inside.split(/[\\/]/).some((p) => p.startsWith("."))) {
-        return undefined;
-      }
-      return RULE_FILE.test(inside) ? join(label, inside) : undefined;
+      if (!at.startsWith(root) || !RULE_FILE.test(at)) return undefined;
+      return inside(at).split("/").some((name) => name.startsWith(".")) ? undefined : nameOf(at);
     },
   };
 }
@@ -160,7 +159,7 @@ async function leadsDown(link: string): Promise<boolean> {
   try {
     const target = await Deno.realPath(link);
     if (!(await Deno.stat(target)).isDirectory) return false;
-    return !`${await Deno.realPath(dirname(link))}/`.startsWith(`${target}/`);
+    return !`${await Deno.realPath(directoryOf(link))}/`.startsWith(`${target}/`);
   } catch {
     return false;
   }

@@ -12,8 +12,8 @@
  * const stop = directory.watch((files) => console.log(files ?? "everything"));
  * ```
  */
-import { basename, dirname } from "node:path";
 import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
+import { directoryOf, nameOf } from "../core/path.ts";
 import type { Log } from "../core/ports.ts";
 import type { RulesDirectory } from "../discovery/types.ts";
 import { createRuleFiles, type RuleFiles } from "./rule_files.ts";
@@ -70,7 +70,7 @@ function watchRules(files: RuleFiles, log: Log, changed: (labels?: readonly stri
     const labels: string[] = [];
     for (const at of paths) {
       // Swap files of editors are nobody's rules; `..data` is a ConfigMap's.
-      if (/^\.[^.]/.test(basename(at))) continue;
+      if (/^\.[^.]/.test(nameOf(at))) continue;
       const label = files.labelOf(at);
       if (label === undefined) return changed();
       labels.push(label);
@@ -92,8 +92,10 @@ function watchRules(files: RuleFiles, log: Log, changed: (labels?: readonly stri
       inner = identity === "" ? undefined : open(path, true, onInner);
       innerIdentity = inner === undefined ? "" : identity;
     }
-    let ancestor = dirname(path);
-    while (identityOf(ancestor) === "" && ancestor !== dirname(ancestor)) ancestor = dirname(ancestor);
+    let ancestor = directoryOf(path);
+    while (identityOf(ancestor) === "" && ancestor !== directoryOf(ancestor)) {
+      ancestor = directoryOf(ancestor);
+    }
     const key = `${ancestor} ${identityOf(ancestor)}`;
     if (key !== outerPath) {
       outer?.close();

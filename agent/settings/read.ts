@@ -13,8 +13,8 @@
  * config?.listen.http.port; // 8080
  * ```
  */
-import { join } from "node:path/posix";
 import { type Diagnostic, diagnostic, hasErrors } from "../core/diagnostics.ts";
+import { joinPath } from "../core/path.ts";
 import { nearest } from "../core/suggest.ts";
 import type { YamlValue } from "../core/yaml.ts";
 import { type Context, type SettingFlags, valueOf } from "./effective.ts";
@@ -76,7 +76,7 @@ function sorted(diagnostics: readonly Diagnostic[]): Diagnostic[] {
 function readFiles(input: SettingsInput, diagnostics: Diagnostic[]): Map<string, Found> {
   const found = new Map<string, Found>();
   const label = input.label ?? input.directory;
-  const labelled = (name: string) => label === "" ? name : join(label, name);
+  const labelled = (name: string) => label === "" ? name : joinPath(label, name);
   for (const name of [...input.files.keys()].sort((a, b) => FILES.indexOf(a) - FILES.indexOf(b))) {
     const text = input.files.get(name) as string;
     if (!FILES.includes(name)) {

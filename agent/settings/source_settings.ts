@@ -1,7 +1,7 @@
 /** Where services and rules come from: types, addresses and the way to a control plane. */
-import { isAbsolute, join } from "node:path/posix";
 import { diagnostic } from "../core/diagnostics.ts";
 import { normalAddress } from "../core/ip.ts";
+import { isAbsolutePath, joinPath } from "../core/path.ts";
 import {
   type AddressReading,
   DEFAULT_ADDRESSES,
@@ -36,7 +36,7 @@ export function readSources(
   const written = valueOf(context, ADDRESS, type === "file" ? ignoredCenter(context) : []) as string;
   const isDefault = origins.get(ADDRESS)?.from === "default";
   const address = type === "file"
-    ? isAbsolute(written) ? written : join(input.directory, written)
+    ? isAbsolutePath(written) ? written : joinPath(input.directory, written)
     : isDefault
     ? DEFAULT_ADDRESSES[type]
     : written;
@@ -51,7 +51,7 @@ export function readSources(
 
   const absolute = (key: string) => {
     const path = value<string>(key);
-    const effective = path === "" || isAbsolute(path) ? path : join(input.directory, path);
+    const effective = path === "" || isAbsolutePath(path) ? path : joinPath(input.directory, path);
     settle(key, effective);
     return effective;
   };
@@ -98,7 +98,7 @@ function judgeRegistrator({ input, origins, refused, diagnostics }: Context, dis
     const label = input.label ?? input.directory;
     diagnostics.push(
       diagnostic("S111", "registrator.disabled is not set: it counts as true, as Istio needs it", {
-        file: label === "" ? "chassis.yaml" : join(label, "chassis.yaml"),
+        file: label === "" ? "chassis.yaml" : joinPath(label, "chassis.yaml"),
       }),
     );
   }

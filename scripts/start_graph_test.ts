@@ -1,0 +1,57 @@
+/** What an agent whose rules are files loads before its first request, as the static module graph tells it. */
+import assert from "node:assert/strict";
+
+const root = new URL("../", import.meta.url).href;
+
+interface Module {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly code?: { readonly specifier?: string };
+    readonly isDynamic?: boolean;
+  }[];
+}
+
+/** `entries` and all that they import statically. */
+async function loaded(entries: readonly string[]): Promise<string[]> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "mod.ts"],
+    cwd: new URL(root),
+  }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: Module[] };
+  const bySpecifier = new Map(modules.map((module) => [module.specifier, module]));
+  const seen = new Set<string>();
+  const visit = (specifier: string): void => {
+    if (seen.has(specifier)) return;
+    seen.add(specifier);
+    for (const { code, isDynamic } of bySpecifier.get(specifier)?.dependencies ?? []) {
+      if (code?.specifier !== undefined && isDynamic !== true) visit(code.specifier);
+    }
+  };
+  for (const entry of entries) {
+    assert.ok(bySpecifier.has(root + entry), entry);
+    visit(root + entry);
+  }
+  return [...seen].map((specifier) => specifier.replace(root, "")).sort();
+}
+
+Deno.test("start: rules from files load nothing of a control plane, of the admin API or of other commands", async () => {
+  const files = await loaded([
+    "mod.ts",
+    "agent/cli/main.ts",
+    "agent/cli/run.ts",
+    "agent/discovery/file.ts",
+  ]);
+  const foreign = files.filter((file) =>
+    /^agent\/(xds|cli\/(demo|explain|check|program|status))|^agent\/discovery\/(ads|pilot|compose|intake)/
+      .test(file) ||
+    /^agent\/(admin\/(?!gauges)|net\/(grpc|http_client|tls|token))|^protos\//.test(file) ||
+    /^npm:(?!js-yaml@)|^npm:\/(?!js-yaml@)|^node:(?!buffer$)/.test(file)
+  );
+  assert.deepEqual(foreign, []);
+  assert.ok(files.includes("agent/istio/compile.ts") && files.includes("agent/proxy/proxy.ts"));
+});
+
+Deno.test("start: version loads the command line and little else", async () => {
+  const files = await loaded(["mod.ts", "agent/cli/main.ts", "agent/cli/version.ts"]);
+  assert.deepEqual(files.filter((file) => !/^(mod\.ts|agent\/(cli|core)\/)/.test(file)), []);
+});
