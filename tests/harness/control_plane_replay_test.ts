@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../agent/admin/envoy_json.ts";
 import { type ResourceType, typeOfUrl } from "../../agent/xds/types.ts";
+import { ConfigFolder, HELD_BACK } from "./config_folder.ts";
 import { type ControlPlane, type ResponseEvent, startControlPlane } from "./control_plane.ts";
 import { NODE, XdsClient } from "./xds_client.ts";
 import { programOf, resourcesOf, type WireResource } from "./xds_resources.ts";
@@ -213,41 +214,6 @@ function readUpdates(path: string): Recorded[] {
   });
 }
 
-/** What each step did to istiod's folder: `cp vs-weights.yaml conf/vs.yaml`, `rm conf/extra.yaml`. */
-class ConfigFolder {
-  readonly #source: string;
-  readonly #commands: ReadonlyMap<string, string>;
-  readonly #files = new Map<string, string>();
-
-  constructor(source: string) {
-    this.#source = source;
-    const lines = Deno.readTextFileSync(`${source}/steps.txt`).trim().split("\n");
-    this.#commands = new Map(lines.map((line) => line.split("\t") as [string, string]));
-    for (const name of ["se", "dr", "vs"]) this.#copy(`${name}.yaml`, `${name}.yaml`);
-  }
-
-  #copy(from: string, to: string): void {
-    const file = WITHOUT_UNKNOWN_FIELD[from] ?? from;
-    this.#files.set(to, Deno.readTextFileSync(`${this.#source}/${file}`));
-  }
-
-  take(step: string): void {
-    const [command, ...words] = this.#commands.get(step)!.split(" ");
-    const names = words.map((word) => word.replace("conf/", ""));
-    if (command === "cp") this.#copy(names[0]!, names[1]!);
-    else for (const name of names) this.#files.delete(name);
-  }
-
-  text(): string {
-    return [...this.#files.values()].join("\n---\n");
-  }
-}
-
-/** Files that istiod refused; one of them holds back the whole folder. */
-const HELD_BACK = /^1[2357]-/;
-/** An unknown field, which istiod ignored: the same rule without it. */
-const WITHOUT_UNKNOWN_FIELD = { "vs-broken-field.yaml": "vs-weights.yaml" } as Record<string, string>;
-
 /** Mending the folder made istiod read it anew, which pushed all endpoints once more: one answer that the plane does not give. */
 function withoutRereading(recorded: readonly Recorded[]): Recorded[] {
   const mended = recorded.findIndex((e) => e.kind === "step" && e.name.startsWith("14-"));
@@ -259,7 +225,8 @@ for (const mode of ["updates", "updates-delta"] as const) {
   Deno.test(`control plane: istiod answers as recorded (${mode})`, async () => {
     const folder = `${RECORDINGS}istiod-2026-08/istioserver/${mode}`;
     const config = new ConfigFolder(`${folder}/config`);
-    const resources = () => resourcesOf(programOf(config.text()), "istiod", { httpProxyPort: 15080 });
+    const resources = () =>
+      resourcesOf(programOf([...config.files.values()].join("\n---\n")), "istiod", { httpProxyPort: 15080 });
     await using plane = await startControlPlane({ temper: "istiod" });
     await plane.set(resources());
     using client = await XdsClient.connect(plane.port, "v3", mode === "updates-delta");

@@ -11,6 +11,7 @@ import type {
   StringMatcher,
   VirtualHost,
 } from "../../../agent/model/model.ts";
+import { compileString } from "../../../agent/route/match.ts";
 import type { RequestView } from "../../../agent/route/types.ts";
 import { viewOf } from "../../../agent/route/view.ts";
 import { type Random, randomOf } from "../../differential/generate.ts";
@@ -42,6 +43,8 @@ export class RequestGenerator {
   /** Headers that operations name, and origins that CORS policies speak of. */
   readonly #named: readonly string[];
   readonly #origins: readonly string[];
+  /** The present request meets every condition of its route. */
+  #strict = false;
 
   constructor(seed: number, programs: readonly Program[]) {
     this.#r = randomOf(seed);
@@ -57,6 +60,7 @@ export class RequestGenerator {
     const route = this.#rarely(20) || target.host.routes.length === 0
       ? undefined
       : this.#one(target.host.routes);
+    this.#strict = this.#rarely(4);
     const [path, query] = this.#target(route);
     const fields = new Map<string, string>();
     let method = this.#one(METHODS);
@@ -70,9 +74,9 @@ export class RequestGenerator {
     for (const name of this.#named) if (this.#rarely(3)) fields.set(name, this.#one(["in", "", "a,b"]));
     if (this.#origins.length > 0 && this.#rarely(3)) fields.set("origin", this.#one(this.#origins));
     const port = this.#rarely(8) ? this.#one(this.#ports) : this.#one(target.ports);
-    const name = this.#rarely(25) ? this.#one(HOSTS) : this.#hostOf(target.host);
+    const name = this.#rarely(25) ? this.#one(HOSTS) : this.#hostOf(target.host, route);
     // A listener knows its port, also when the authority names none.
-    const ofListener = this.#rarely(4);
+    const ofListener = this.#strict || this.#rarely(4);
     const authority = port === (scheme === "https" ? 443 : 80) && this.#rarely(2) || ofListener
       ? name
       : `${name}:${port}`;
@@ -96,7 +100,16 @@ export class RequestGenerator {
     return this.#r(n) === 0;
   }
 
-  #hostOf(host: VirtualHost): string {
+  #misses(n: number): boolean {
+    return !this.#strict && this.#rarely(n);
+  }
+
+  #hostOf(host: VirtualHost, route: Route | undefined): string {
+    const authority = route?.match.headers?.find(({ name }) => name === ":authority")?.stringMatch;
+    if (this.#strict && authority !== undefined) {
+      const accepted = host.domains.filter((domain) => compileString(authority).test(domain));
+      if (accepted.length > 0) return this.#one(accepted);
+    }
     let domain = this.#one(host.domains).replace(/(?<=[^:]|\]):\d+$/, "");
     // Pilot 0.8 takes over the mask of an address.
     domain = domain.replace(/\/\d+$/, "");
@@ -127,13 +140,13 @@ export class RequestGenerator {
     if (match.caseSensitive === false && this.#rarely(2)) path = swapCase(path);
     const open = match.prefix !== undefined || match.pathSeparatedPrefix !== undefined;
     if (open) path += this.#one(TAILS);
-    else if (this.#rarely(8)) path = this.#nearMiss(path);
-    if (this.#rarely(12)) path = this.#nearMiss(path);
+    else if (this.#misses(8)) path = this.#nearMiss(path);
+    if (this.#misses(12)) path = this.#nearMiss(path);
     if (!path.startsWith("/")) path = `/${path}`;
     const [bare, own] = path.split("?", 2) as [string, string | undefined];
     const parameters = own === undefined || own === "" ? [] : [own];
     for (const { name, stringMatch } of match.queryParameters ?? []) {
-      if (this.#rarely(10)) continue;
+      if (this.#misses(10)) continue;
       const value = stringMatch === undefined ? "" : this.#text(stringMatch);
       parameters.push(value === "" && this.#rarely(2) ? name : `${name}=${value}`);
     }
@@ -142,7 +155,7 @@ export class RequestGenerator {
   }
 
   #fieldFor(matcher: HeaderMatcher): string | undefined {
-    const meets = !this.#rarely(8);
+    const meets = !this.#misses(8);
     const wantsValue = meets !== (matcher.invertMatch === true);
     if (matcher.stringMatch === undefined) {
       return wantsValue === (matcher.presentMatch ?? true) ? this.#one(["1", "", "a"]) : undefined;
@@ -156,7 +169,7 @@ export class RequestGenerator {
     let text = m.exact ?? m.suffix ?? m.contains ?? "";
     if (m.prefix !== undefined) text = m.prefix + this.#one(["", "", "x", "1"]);
     if (m.safeRegex !== undefined) text = sampleOf(m.safeRegex.regex, this.#r);
-    return this.#rarely(10) ? this.#nearMiss(text) : text;
+    return this.#misses(10) ? this.#nearMiss(text) : text;
   }
 
   #nearMiss(text: string): string {

@@ -1,5 +1,5 @@
 /** The recorded scenarios that both roads are walked with. */
-import type { Scenario } from "./recording.ts";
+import type { Scenario } from "./rules.ts";
 
 /** istiod went by the labels of the node. */
 const CLIENT = { app: "client" };
@@ -16,6 +16,9 @@ const SINK_1_0: Scenario["renewed"] = [
   ["port: {name: http}", "subset: by-port-name"],
 ];
 
+/** A prefix `/redirect` stands before them. */
+const AFTER_REDIRECT = [" /redirect-uri-only", " /redirect-authority-only"];
+
 export const SCENARIOS: readonly Scenario[] = [
   ...["istioserver", "bookinfo", "kitchen_sink"].flatMap((name) =>
     ["sotw", "sotw-http-proxy", "delta"].map((mode) => ({
@@ -23,19 +26,28 @@ export const SCENARIOS: readonly Scenario[] = [
       labels: CLIENT,
     }))
   ),
-  { path: "istiod-2026-08/thousand/sotw", labels: CLIENT },
+  {
+    path: "istiod-2026-08/kitchen_sink/sotw-sidecar-resource",
+    labels: { app: "restricted" },
+    imports: ["ks-web", "ks-canary", "ks-delegate"],
+  },
+  { path: "istiod-2026-08/thousand/sotw", labels: CLIENT, sampled: true },
   { path: "pilot-1.0.9/v2/istioserver/basic", labels: {} },
   { path: "pilot-1.0.9/v2/bookinfo/basic", labels: PRODUCTPAGE },
+  { path: "pilot-1.0.9/v2/bookinfo/mesh-httpproxy", labels: PRODUCTPAGE, rules: "config-httpproxy" },
   {
     path: "pilot-1.0.9/v2/kitchen_sink/basic",
     labels: SINK_CLIENT,
+    shadowed: AFTER_REDIRECT,
     renewed: [...SINK_1_0, ["    removeResponseHeaders: [x-removed-1, x-removed-2]\n", ""]],
   },
   { path: "pilot-0.8.0/v2/istioserver/basic", labels: {} },
   { path: "pilot-0.8.0/v2/bookinfo/basic", labels: PRODUCTPAGE },
+  { path: "pilot-0.8.0/v2/bookinfo/mesh-httpproxy", labels: PRODUCTPAGE, rules: "config-httpproxy" },
   {
     path: "pilot-0.8.0/v2/kitchen_sink/basic",
     labels: SINK_CLIENT,
+    shadowed: AFTER_REDIRECT,
     renewed: [
       ...SINK_1_0,
       ["outlierDetection:\n      http: {", "outlierDetection: {"],
@@ -43,4 +55,10 @@ export const SCENARIOS: readonly Scenario[] = [
       ["destinationSubnet: 10.0.2.0/24", 'destinationSubnets: ["10.0.2.0/24"]'],
     ],
   },
+];
+
+/** Streams through many changes of the rules. */
+export const UPDATES: readonly Scenario[] = [
+  { path: "istiod-2026-08/istioserver/updates", labels: CLIENT },
+  { path: "istiod-2026-08/istioserver/updates-delta", labels: CLIENT },
 ];

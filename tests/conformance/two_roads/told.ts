@@ -175,23 +175,53 @@ function after(
   return lines.map(([key, value]) => `${key}: ${value}`).sort().join("; ");
 }
 
-/** What a cluster is, as text: type, balancer, endpoints by priority. */
+/** What a cluster is, as texts. */
 export interface ClusterTold {
+  /** `yes`, or empty with all others. */
+  readonly there: string;
   readonly type: string;
   readonly lbPolicy: string;
+  /** In any order. */
   readonly endpoints: readonly string[];
+  readonly protocol: string;
+  readonly tls: string;
+  readonly connectTimeout: string;
 }
 
-export function tellCluster(program: Program, name: string): ClusterTold | undefined {
+const NO_CLUSTER: ClusterTold = {
+  there: "",
+  type: "",
+  lbPolicy: "",
+  endpoints: [],
+  protocol: "",
+  tls: "",
+  connectTimeout: "",
+};
+
+export function tellCluster(program: Program, name: string): ClusterTold {
   const cluster = program.clusters.get(name);
-  if (cluster === undefined) return undefined;
+  if (cluster === undefined) return NO_CLUSTER;
   const assignment = cluster.loadAssignment ?? program.loadAssignments.get(cluster.edsServiceName ?? name);
   const endpoints = (assignment?.endpoints ?? []).flatMap(({ priority, lbEndpoints }) =>
     lbEndpoints.map((e) =>
       `${e.address}:${e.port} weight ${e.loadBalancingWeight ?? 1}${priority ? ` priority ${priority}` : ""}`
     )
   );
-  return { type: cluster.type, lbPolicy: cluster.lbPolicy, endpoints: endpoints.sort() };
+  return {
+    there: "yes",
+    type: cluster.type,
+    lbPolicy: cluster.lbPolicy,
+    endpoints: endpoints.sort(),
+    protocol: cluster.httpProtocolOptions?.protocol ?? "HTTP1",
+    tls: cluster.tls?.mode ?? "",
+    connectTimeout: cluster.connectTimeout,
+  };
+}
+
+/** The fields in which two clusters differ. */
+export function clusterDifferences(a: ClusterTold, b: ClusterTold): (keyof ClusterTold)[] {
+  if (a.there !== b.there) return ["there"];
+  return (Object.keys(a) as (keyof ClusterTold)[]).filter((field) => String(a[field]) !== String(b[field]));
 }
 
 const FOLLOWS_FROM_DESTINATIONS: readonly (keyof Told)[] = [

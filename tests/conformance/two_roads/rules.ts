@@ -1,9 +1,7 @@
-/** Recorded scenarios: the rules that a control plane was given, and what it answered. */
+/** Recorded scenarios, and the rules that the control plane was given in each. */
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
 import type { ProxyContext } from "../../../agent/istio/resources.ts";
-import type { Generation, ResourceType, XdsCodec } from "../../../agent/xds/types.ts";
-import { typeOfUrl } from "../../../agent/xds/types.ts";
 
 const RECORDINGS = new URL("../../recordings/", import.meta.url);
 
@@ -14,67 +12,52 @@ export interface Scenario {
   readonly labels: Readonly<Record<string, string>>;
   /** Fields of the time that Istio has dropped, each with what says the same today. */
   readonly renewed?: readonly (readonly [then: string, now: string])[];
-}
-
-export function generationOf({ path }: Scenario): Generation {
-  return path.startsWith("istiod") ? "v3" : "v2";
-}
-
-export function isDelta({ path }: Scenario): boolean {
-  return path.endsWith("/delta");
+  /** Folder of the rules beside that of the answers; default `config`. */
+  readonly rules?: string;
+  /** Ends of the names of routes that no request can take, because one before takes all of theirs. */
+  readonly shadowed?: readonly string[];
+  /** What the recorded Sidecar resource imports, by the names of the objects; everything else is blocked. Default: everything. */
+  readonly imports?: readonly string[];
+  /** Too many routes for each to be taken. */
+  readonly sampled?: true;
 }
 
 /** As the recorded node `sidecar~10.1.1.7~app-1.default~default.svc.cluster.local` has it. */
-export function contextOf({ labels }: Scenario): ProxyContext {
+export function contextOf({ labels, imports }: Scenario): ProxyContext {
   return {
     namespace: "default",
     domainSuffix: "svc.cluster.local",
     labels,
-    outboundTrafficPolicy: "ALLOW_ANY",
+    outboundTrafficPolicy: imports === undefined ? "ALLOW_ANY" : "REGISTRY_ONLY",
   };
 }
 
 /** File name to YAML text, in today's fields. */
-export function rulesOf({ path, renewed = [] }: Scenario): Map<string, string> {
-  const files = recordedRulesOf(path);
+export function rulesOf({ path, rules = "config", renewed = [], imports }: Scenario): Map<string, string> {
+  const files = recordedRulesOf(path, rules);
   for (const [then, now] of renewed) {
     const found = [...files].filter(([, text]) => text.includes(then));
     assert.ok(found.length > 0, `${path}: no file has ${then}`);
     for (const [name, text] of found) files.set(name, text.replaceAll(then, now));
   }
+  if (imports !== undefined) {
+    const name = new RegExp(`^metadata: \\{name: (?:${imports.join("|")}),`, "m");
+    for (const [file, text] of files) {
+      files.set(file, text.split(/^---$/m).filter((object) => name.test(object)).join("---"));
+    }
+  }
   return files;
 }
 
-function recordedRulesOf(path: string): Map<string, string> {
+function recordedRulesOf(path: string, folder: string): Map<string, string> {
   const files = new Map<string, string>();
-  for (const [name, bytes] of filesIn(path.replace(/[^/]+$/, "config/"))) {
+  for (const [name, bytes] of filesIn(path.replace(/[^/]+$/, `${folder}/`))) {
     if (name.endsWith(".yaml")) files.set(name, new TextDecoder().decode(bytes));
     else if (name.endsWith(".tar.gz")) {
       for (const [inner, text] of filesOfTar(new Uint8Array(gunzipSync(bytes)))) files.set(inner, text);
     }
   }
   return files;
-}
-
-export interface RecordedAnswer {
-  readonly type: ResourceType;
-  readonly names: readonly string[];
-  readonly bytes: Uint8Array;
-}
-
-export function answersOf(scenario: Scenario, codec: XdsCodec): RecordedAnswer[] {
-  const answers: RecordedAnswer[] = [];
-  for (const [name, stored] of filesIn(`${scenario.path}/`)) {
-    if (!/\.bin(\.gz)?$/.test(name)) continue;
-    const bytes = name.endsWith(".gz") ? new Uint8Array(gunzipSync(stored)) : stored;
-    const { typeUrl, resources } = codec.decodeResponse(bytes, isDelta(scenario));
-    answers.push({
-      type: typeOfUrl(typeUrl) as ResourceType,
-      names: resources.map((resource) => resource.name),
-      bytes,
-    });
-  }
-  return answers;
 }
 
 function filesIn(folder: string): [string, Uint8Array][] {
