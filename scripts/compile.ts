@@ -12,8 +12,12 @@
  */
 import { denortFromWheel } from "./denort_from_wheel.ts";
 
-/** Linear-time fallback for a pattern that backtracks too much (no cost for others). */
-export const V8_FLAGS = ["--enable-experimental-regexp-engine-on-excessive-backtracks"];
+export const V8_FLAGS = [
+  // Linear-time fallback for a pattern that backtracks too much (no cost for others).
+  "--enable-experimental-regexp-engine-on-excessive-backtracks",
+  // Young generation, MB: with the 16 of the default each collection during a push of 10,000 clusters stops traffic for 6 ms.
+  "--max-semi-space-size=4",
+];
 
 type Permission = boolean | readonly string[] | undefined;
 

@@ -8,6 +8,7 @@ import {
   nginxConfig,
   upstreamConfig,
 } from "./peers.ts";
+import { V8_FLAGS } from "../compile.ts";
 import { TARGET } from "./peers.ts";
 import { freePort, type Running, start, untilAnswers } from "./process.ts";
 
@@ -93,6 +94,7 @@ export function agentCommand(confDirectory: string): { command: string[]; env: R
         "run",
         "-P",
         "--no-prompt",
+        `--v8-flags=${V8_FLAGS.join(",")}`,
         "--config",
         `${repository}deno.json`,
         `${repository}mod.ts`,
