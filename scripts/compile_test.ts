@@ -16,5 +16,5 @@ Deno.test("compile: the shipped set grants no subprocess, no native code and no 
   }
   assert.ok(!args.includes("--allow-env"), "environment by name only");
   assert.ok(args.includes("--unstable-worker-options"));
-  assert.deepEqual(args.slice(-3), ["--output", "out", "mod.ts"]);
+  assert.deepEqual(args.slice(-3), ["--output", "out", "dist/agent/mod.js"]);
 });

@@ -103,6 +103,6 @@ function failed(error: unknown, terminal: Terminal): ExitCode {
 
 /** The first place of the agent's own in a stack, which is enough to find it. */
 function placeOf(error: unknown): string {
-  const frame = error instanceof Error ? /agent\/[\w/]+\.ts:\d+:\d+/.exec(error.stack ?? "") : null;
+  const frame = error instanceof Error ? /agent\/[\w/-]+\.[jt]s:\d+:\d+/.exec(error.stack ?? "") : null;
   return frame?.[0] ?? "no place";
 }
