@@ -43,7 +43,7 @@ export interface RouteConfiguration extends HeaderFields {
 }
 
 export interface VirtualHost extends HeaderFields {
-  /** `host:port` */
+  /** `host:port`; `host:*` in table `http_proxy`: its domains without a port are for every port. */
   readonly name: string;
   /** Lower-case: exact, `*.x`, `*-x`, `x.*`, `*`; with a port only in tables without ignorePortInHostMatching. */
   readonly domains: readonly string[];

@@ -88,6 +88,8 @@ export function indexAhead(configuration: RouteConfiguration, before?: RouteConf
 
 const UNKNOWN_HOST: Decision = { kind: "unknownHost" };
 const PORT_NAME = /^\d{1,5}$/;
+/** End of the name of a virtual host that xDS v1's registration became: it does not tell the port by which clients call. */
+const EVERY_PORT = ":*";
 
 class Tables implements RouteTables {
   readonly #byName = new Map<string, Table>();
@@ -172,7 +174,8 @@ class Tables implements RouteTables {
       const own = this.#byHostPort.has(named.source.name.toLowerCase());
       if (table.withPorts || own || ofPort === undefined) return named;
     }
-    return table.withPorts && port !== 80 ? undefined : table.index.find(host);
+    const bare = table.index.find(host);
+    return !table.withPorts || port === 80 || bare?.source.name.endsWith(EVERY_PORT) ? bare : undefined;
   }
 }
 

@@ -106,6 +106,15 @@ Deno.test("http_proxy: names without a port belong to port 80, unless the table 
   assert.equal(ask(ignoring, "http://b:81/"), "b");
 });
 
+Deno.test("http_proxy: the virtual host of a service whose ports are not known is for every port", () => {
+  const hosts = [host("a:*", ["a"]), host("b:80", ["b", "b:80"])];
+  const p = program(table("8084", [host("allow_any", ["*"])]), table("http_proxy", hosts, false));
+  assert.equal(ask(p, "http://a/"), "a:*");
+  assert.equal(ask(p, "http://a:8084/"), "a:*");
+  assert.equal(ask(p, "http://a:9/"), "a:*");
+  assert.equal(ask(p, "http://b:9/"), "ports 80");
+});
+
 Deno.test("http_proxy that ignores ports: a name with a port counts for hosts and ports without another table", () => {
   const p = program(
     table("80", [host("block_all", ["*"])]),
