@@ -39,6 +39,8 @@ type GetOptions = Parameters<HttpClient["get"]>[2];
 const READ_BYTES = 64 * 1024;
 const LIMITS = { maxHeadBytes: 64 * 1024, maxTargetBytes: 64 * 1024 };
 const MAX_HEADERS = 100;
+/** Interim answers before the real one; no server has more than two or three. */
+const MAX_INTERIM = 10;
 /** Kept for each address; a poll asks one thing after the other. */
 const MAX_IDLE = 2;
 
@@ -257,6 +259,7 @@ class AnswerReader {
 
   async #readHead(): Promise<MessageHead> {
     let from = 0;
+    let interim = 0;
     for (;;) {
       const found = findHeadEnd(this.#buf, from, this.#end);
       const looksWrong = this.#end > 0 && this.#buf[this.#start] !== 0x48;
@@ -269,6 +272,7 @@ class AnswerReader {
           this.#start = pos;
           // Interim answers (100, 103) come before the real one.
           if (head.status >= 200 || head.status === 101) return head;
+          if (++interim > MAX_INTERIM) throw this.#notHttp("interim answers without end");
           from = pos;
           continue;
         }
@@ -358,10 +362,10 @@ class AnswerReader {
   }
 }
 
-/** A body whose length is known at its end. */
+/** A body whose length is known at its end. One buffer that grows: a chunk may be a single byte. */
 class Collector {
   size = 0;
-  readonly #pieces: Uint8Array[] = [];
+  #bytes = new Uint8Array(READ_BYTES);
   readonly #maxBytes: number;
   readonly #tooBig: () => MeshError;
 
@@ -371,20 +375,20 @@ class Collector {
   }
 
   add(piece: Uint8Array): void {
-    if (piece.length === 0) return;
-    this.size += piece.length;
-    if (this.size > this.#maxBytes) throw this.#tooBig();
-    this.#pieces.push(piece.slice());
+    const end = this.size + piece.length;
+    if (end > this.#maxBytes) throw this.#tooBig();
+    if (end > this.#bytes.length) {
+      const bigger = new Uint8Array(Math.max(end, 2 * this.#bytes.length));
+      bigger.set(this.#bytes.subarray(0, this.size));
+      this.#bytes = bigger;
+    }
+    this.#bytes.set(piece, this.size);
+    this.size = end;
   }
 
+  /** A view; add nothing after it. */
   bytes(): Uint8Array {
-    const all = new Uint8Array(this.size);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      all.set(piece, at);
-      at += piece.length;
-    }
-    return all;
+    return this.#bytes.subarray(0, this.size);
   }
 }
 

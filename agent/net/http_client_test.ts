@@ -74,6 +74,16 @@ Deno.test("a chunked body in pieces of every size is one body; interim answers a
   }
 });
 
+Deno.test("a long body in chunks of one byte is one body", async () => {
+  const count = 100_000;
+  const text = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${"1\r\nx\r\n".repeat(count)}0\r\n\r\n`;
+  await using server = startUpstream(answering(text, "close"));
+  const http = createHttpClient();
+  const { body } = await http.get(at(server.port), "/", OPTIONS);
+  assert.equal(textOf(body), "x".repeat(count));
+  http.close();
+});
+
 Deno.test("a connection is kept and used again; after Connection: close it is not", async () => {
   await using server = startUpstream(async (link) => {
     for (let i = 0; await link.request() !== undefined; i++) {
@@ -173,6 +183,7 @@ Deno.test("D205: gRPC, TLS and other things that are no HTTP/1.1", async () => {
       ["HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", /malformed/],
       ["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", /malformed/],
       [`HTTP/1.1 200 OK\r\nx: ${"y".repeat(70_000)}\r\n\r\n`, /malformed/],
+      ["HTTP/1.1 100 Continue\r\n\r\n".repeat(11), /interim answers without end/],
     ] as const
   ) {
     await using server = startUpstream(answering(text, "close"));
