@@ -11,6 +11,7 @@
  * ```
  */
 import { type Code, CODES, type Severity } from "./codes.ts";
+import { oneLine } from "./one_line.ts";
 
 export type { Severity } from "./codes.ts";
 
@@ -73,7 +74,7 @@ export function formatOrigin(o: Origin): string {
   if (o.version !== undefined && o.version !== "") s += ` version ${o.version}`;
   if (o.field !== undefined) s += (s === "" ? "" : " ") + o.field;
   if (o.from !== undefined) s += ` (${o.from})`;
-  return s === "" ? "(unknown place)" : s;
+  return s === "" ? "(unknown place)" : oneLine(s);
 }
 
 /** One line, grep-friendly: `place: severity [code] message; hint`. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { assignmentOf, clusterOf, listenerOf, settled, tableOf } from "../../tests/harness/ads_peer.ts";
+import { typeUrlOf } from "../xds/types.ts";
 import { MeshError } from "../core/errors.ts";
 import { A, B, syncWith, withAds } from "./ads_fixture_test.ts";
 import { GRACE_MS } from "./ads.ts";
@@ -193,6 +194,26 @@ Deno.test("bytes that cannot be decoded keep the whole response out", async () =
     assert.equal(publications.length, 1);
     assert.deepEqual(codes(), ["D211"]);
     call.answer("CDS", [clusterOf(A)]);
+    await settled();
+    assert.deepEqual(codes(), []);
+  });
+});
+
+Deno.test("a resource of another type keeps the whole response out: it could be read as an empty one", async () => {
+  await withAds({}, async ({ peer, type, codes }) => {
+    const call = peer.last;
+    await syncWith(call);
+    const table = typeUrlOf("v3", "RDS");
+    call.answer("EDS", [{ ...assignmentOf(A), typeUrl: table }]);
+    await settled();
+    assert.match(
+      call.last("EDS")?.error ?? "",
+      /"outbound\|80\|\|a\.test".*RouteConfiguration"; want ClusterLoad/,
+    );
+    assert.equal(type("EDS").nacks, 1);
+    assert.deepEqual(codes(), ["D211"]);
+    // The same message of another generation is no other type.
+    call.answer("EDS", [{ ...assignmentOf(A), typeUrl: typeUrlOf("v2", "EDS") }]);
     await settled();
     assert.deepEqual(codes(), []);
   });

@@ -15,6 +15,7 @@
  */
 import { type Diagnostic, diagnostic, formatOrigin, type Origin } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
+import { oneLine } from "../core/one_line.ts";
 import type { Log } from "../core/ports.ts";
 import type { Program } from "../model/model.ts";
 import { difference, indexAhead } from "../route/table.ts";
@@ -26,6 +27,7 @@ import {
   type RawResource,
   RESOURCE_TYPES,
   type ResourceType,
+  typeOfUrl,
   type XdsCodec,
 } from "../xds/types.ts";
 import { digestOf } from "./digest.ts";
@@ -147,7 +149,7 @@ export function createIntake({ input, slices, codec, store, log, published: told
     try {
       while (publishAgain && !closed) {
         publishAgain = false;
-        const program = store.program(clock.now());
+        const program = store.program(clock.monotonic());
         watchDeadline();
         if (!store.synced() || program === published) continue;
         await index(program);
@@ -171,7 +173,7 @@ export function createIntake({ input, slices, codec, store, log, published: told
     const atMs = store.deadline();
     cancelDeadline = atMs === undefined
       ? undefined
-      : clock.after(Math.max(0, atMs - clock.now()), publishInOwnTurn);
+      : clock.after(Math.max(0, atMs - clock.monotonic()), publishInOwnTurn);
   };
 
   const publishSoon = async (waiting: () => boolean): Promise<void> => {
@@ -235,6 +237,14 @@ export function createIntake({ input, slices, codec, store, log, published: told
         );
       }
       const version = raw.version === "" ? response.version : raw.version;
+      if (typeOfUrl(raw.typeUrl) !== type) {
+        // Read as another message, its bytes may make a sound resource with nothing in it.
+        throw new MeshError(
+          "D211",
+          `Cannot use "${name}" in the ${type} response of version "${response.version}": ` +
+            `its type is "${raw.typeUrl}"; want ${kind}`,
+        );
+      }
       const digest = raw.bytes.length > MAX_DIGESTED_BYTES ? NaN : digestOf(raw.bytes);
       const before = known[type].get(name);
       const held = before?.digest === digest ? store.held(type, name) : undefined;
@@ -263,14 +273,15 @@ export function createIntake({ input, slices, codec, store, log, published: told
       removed: response.removed,
       complete: response.complete,
       refused: [...refused.keys()],
-    }, clock.now());
-    settle(type, response, digests, refused);
+    }, clock.monotonic());
+    settle(type, response, values, digests, refused);
     about.whole = undefined;
     about.store = fromStore;
     if (about.refused.size > 0) { for (const name of values.keys()) about.refused.delete(name); }
     if (about.notes.size > 0) { for (const name of decoded) about.notes.delete(name); }
     for (const [name, remarks] of notes) if (about.notes.size < MAX_NOTES) about.notes.set(name, remarks);
     for (const [name, problems] of refused) about.refused.set(name, problems);
+    forgetUnasked();
     if (slices.spent() && await rest()) return { ok: true };
     await publishSoon(waiting);
     const problems = [...[...refused.values()].flat(), ...fromStore];
@@ -282,21 +293,43 @@ export function createIntake({ input, slices, codec, store, log, published: told
   const settle = (
     type: ResourceType,
     response: Response,
+    values: ReadonlyMap<string, unknown>,
     digests: ReadonlyMap<string, Known>,
     refused: ReadonlyMap<string, unknown>,
   ): void => {
     const book = known[type];
-    for (const [name, entry] of digests) book.set(name, entry);
-    const forget = (name: string): void => {
-      book.delete(name);
-      findings[type].refused.delete(name);
-      findings[type].notes.delete(name);
-    };
+    // What the store did not take (a second listener on an address) is looked at anew when it comes again.
+    for (const [name, entry] of digests) {
+      if (store.held(type, name) === values.get(name)) book.set(name, entry);
+    }
+    const forget = (name: string): void => forgetOf(type, name);
     for (const name of response.removed) forget(name);
     if (!response.complete) return;
     const { refused: standing } = findings[type];
     for (const names of book.size > digests.size ? [book, standing] : [standing]) {
       for (const name of names.keys()) if (!digests.has(name) && !refused.has(name)) forget(name);
+    }
+  };
+
+  const forgetOf = (type: ResourceType, name: string): void => {
+    known[type].delete(name);
+    findings[type].refused.delete(name);
+    findings[type].notes.delete(name);
+  };
+
+  const asked: { EDS?: readonly string[]; RDS?: readonly string[] } = {};
+  /** Forgets endpoints and tables that nothing asks for any more: no answer will ever say that they are gone. */
+  const forgetUnasked = (): void => {
+    for (const type of ["EDS", "RDS"] as const) {
+      const names = store.wanted(type);
+      if (names === asked[type]) continue;
+      asked[type] = names;
+      const wanted = new Set(names);
+      for (const book of [known[type], findings[type].refused]) {
+        for (const name of book.keys()) {
+          if (!wanted.has(name) && store.held(type, name) === undefined) forgetOf(type, name);
+        }
+      }
     }
   };
 
@@ -316,7 +349,7 @@ export function createIntake({ input, slices, codec, store, log, published: told
         return await takeIn(response.type, response, waiting);
       } catch (error) {
         const code = error instanceof MeshError ? error.code : "D211";
-        const message = error instanceof Error ? error.message : String(error);
+        const message = oneLine(error instanceof Error ? error.message : String(error));
         const whole = diagnostic(
           code,
           message,

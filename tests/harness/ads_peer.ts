@@ -38,6 +38,8 @@ export interface Written {
   readonly version?: string;
   readonly bad?: string;
   readonly garbage?: true;
+  /** Default: that of the response. */
+  readonly typeUrl?: string;
 }
 
 export type Metadata = readonly (readonly [string, string])[];
@@ -223,7 +225,7 @@ export class AdsPeer {
       const resources = envelope.resources.map((written): RawResource => ({
         name: written.name,
         version: written.version ?? "",
-        typeUrl,
+        typeUrl: written.typeUrl ?? typeUrl,
         bytes: write(written),
       }));
       return { version, typeUrl, nonce, removed, resources };
