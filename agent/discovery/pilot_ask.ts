@@ -5,6 +5,7 @@
  * nothing where there was something, until {@link CONFIRMATIONS} answers running say so.
  */
 import { type Diagnostic, diagnostic } from "../core/diagnostics.ts";
+import { oneLine } from "../core/one_line.ts";
 import type { HttpAnswer, HttpClient } from "../core/ports.ts";
 import type { ControlPlaneAddress } from "../settings/types.ts";
 import { jsonSteps, type Steps } from "../xds/v1/json_steps.ts";
@@ -141,7 +142,6 @@ function textOf({ body }: HttpAnswer): string {
 
 /** The first line of an error's body, in brackets. */
 function said(answer: HttpAnswer): string {
-  // deno-lint-ignore no-control-regex -- control characters are what is looked for
-  const line = textOf(answer).split(/[\r\n]/, 1)[0]?.replaceAll(/[\u0000-\u001f\u007f]+/g, " ").trim() ?? "";
+  const line = oneLine((textOf(answer).split(/[\r\n]/, 1)[0] as string).trim());
   return line === "" ? "" : ` (${line})`;
 }

@@ -4,6 +4,7 @@
  */
 import { type Code, CODES } from "../core/codes.ts";
 import { MeshError } from "../core/errors.ts";
+import { oneLine } from "../core/one_line.ts";
 
 /** gRPC status of a call that is over (grpc.io/docs/guides/status-codes). */
 export interface CallStatus {
@@ -56,13 +57,13 @@ export function tcpFailure(text: string): Failure {
       wanted: "want net access",
     };
   }
-  return { code: "D202", state: oneLine(text), wanted };
+  return { code: "D202", state: quoted(text), wanted };
 }
 
 /** The end of a call on a connection that stood. */
 export function callFailure(status: CallStatus, peerGone: boolean): Failure {
   const { code, details } = status;
-  const said = details === "" ? "" : ` (${oneLine(details)})`;
+  const said = details === "" ? "" : ` (${quoted(details)})`;
   if (/^Received HTTP status code/.test(details)) {
     return {
       code: "D205",
@@ -127,9 +128,7 @@ const STATUS_NAMES: readonly string[] = [
   ...["Internal", "Unavailable", "DataLoss", "Unauthenticated"],
 ];
 
-/** Foreign text fit for a line of a log: no control characters, at most 300 characters. */
-export function oneLine(text: string): string {
-  // deno-lint-ignore no-control-regex -- control characters are what is looked for
-  const flat = text.replaceAll(/[\u0000-\u001f\u007f]+/g, " ").trim();
-  return flat.length <= 300 ? flat : `${flat.slice(0, 299)}…`;
+/** What a server said, as part of a sentence: one line, at most 300 characters. */
+export function quoted(text: string): string {
+  return oneLine(text.trim(), 300);
 }

@@ -4,7 +4,7 @@
  */
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
-import { type Failure, oneLine } from "./connect_error.ts";
+import { type Failure, quoted } from "./connect_error.ts";
 
 /** HTTP/2 connection preface and empty SETTINGS (RFC 9113, 3.4). */
 const GREETING = new Uint8Array([
@@ -35,7 +35,7 @@ export async function diagnosePlaintext(
   if (answer.startsWith("HTTP/1.")) {
     return {
       code: "D205",
-      state: `it speaks HTTP/1.1 (${oneLine(answer.split("\r\n", 1)[0] as string)})`,
+      state: `it speaks HTTP/1.1 (${quoted(answer.split("\r\n", 1)[0] as string)})`,
       wanted,
     };
   }

@@ -5,8 +5,7 @@
 import type { Socket } from "node:net";
 import { isIP } from "node:net";
 import { checkServerIdentity, connect, type PeerCertificate, type TLSSocket } from "node:tls";
-import type { Failure } from "./connect_error.ts";
-import { oneLine } from "./connect_error.ts";
+import { type Failure, quoted } from "./connect_error.ts";
 import type { TlsMaterial } from "./tls_files.ts";
 
 /** Thrown by {@link secureSocket}. */
@@ -71,7 +70,7 @@ function namesOf(certificate: PeerCertificate): string[] {
 
 function nameFailure(certificate: PeerCertificate, name: string): Failure {
   const names = namesOf(certificate).map((n) => n.replace(/^(DNS|URI|IP Address):/, ""));
-  const shown = names.slice(0, 10).map((n) => `"${oneLine(n)}"`).join(", ");
+  const shown = names.slice(0, 10).map((n) => `"${quoted(n)}"`).join(", ");
   return {
     code: "D203",
     state: `its certificate is made out for ${shown === "" ? "no name" : shown}`,
@@ -89,7 +88,7 @@ function broken(what: string): Failure {
 function chainRefusal(text: string): TlsRefusal {
   return new TlsRefusal({
     code: "D203",
-    state: `its certificate does not chain to the root certificate (${oneLine(text)})`,
+    state: `its certificate does not chain to the root certificate (${quoted(text)})`,
     wanted: "want one that was issued by the mesh's root",
     hint:
       "Put the root of this mesh (configmap istio-ca-root-cert) into root-cert.pem of discovery.certDirectory.",
@@ -111,7 +110,7 @@ export function refusalOf(error: Error & { code?: string }): TlsRefusal {
   if (isAlert(error)) {
     return new TlsRefusal(alertFailure(/alert:? ?([A-Za-z ]+)/i.exec(message)?.[1] ?? code), "refused");
   }
-  return new TlsRefusal({ ...broken(oneLine(message)), cause: error }, "broken");
+  return new TlsRefusal({ ...broken(quoted(message)), cause: error }, "broken");
 }
 
 /** The server said why it broke off, other than a reset or an end of the connection. */
@@ -121,7 +120,7 @@ export function isAlert(error: (Error & { code?: string }) | undefined): error i
 
 /** The server broke off with a TLS alert (RFC 8446, 6.2): about our certificate, or about what we offered. */
 function alertFailure(alert: string): Failure {
-  const words = oneLine(alert);
+  const words = quoted(alert);
   if (/required/i.test(words)) {
     return {
       code: "D203",

@@ -19,7 +19,7 @@ import { substitutionError } from "../route/regex.ts";
 import type { Messages, Schema } from "../../protos/schema.ts";
 import { decodeHeaders } from "./decode_route_headers.ts";
 import { checkRegex } from "./decode_route_match.ts";
-import { durationText, type Findings, fractionalPercent, isPositive } from "./values.ts";
+import { durationText, type Findings, fractionalPercent, isLine, isPositive } from "./values.ts";
 
 /** What outer levels say for routes that say nothing themselves. */
 export interface ActionDefaults {
@@ -98,6 +98,7 @@ function decodeForward(
     ? decodeMirrors(m.request_mirror_policies, `${at}.request_mirror_policies`, found)
     : decodeMirrors([m.request_mirror_policy], `${at}.request_mirror_policy`, found);
   const mirrors = own.length > 0 ? own : defaults.mirrors;
+  isLine(m.host_rewrite_literal ?? "", `${at}.host_rewrite_literal`, found);
   const route: RouteAction = {
     ...decodeClusters(m, at, found),
     ...decodeRewrite(m, at, found),
@@ -160,6 +161,7 @@ function decodeClusterWeight(
   if (m.name === "") {
     found.problem(`${at}.name`, "Cannot forward to a cluster without a name: a name is wanted");
   }
+  isLine(m.host_rewrite_literal ?? "", `${at}.host_rewrite_literal`, found);
   return {
     name: m.name,
     weight: m.weight?.value ?? 0,
@@ -176,6 +178,7 @@ function decodeRewrite(
   if (m.regex_rewrite !== null) {
     return { regexRewrite: decodeRegexRewrite(m.regex_rewrite, `${at}.regex_rewrite`, found) };
   }
+  isLine(m.prefix_rewrite, `${at}.prefix_rewrite`, found);
   return m.prefix_rewrite === "" ? {} : { prefixRewrite: m.prefix_rewrite };
 }
 
@@ -192,6 +195,7 @@ function decodeRegexRewrite(
       `Cannot rewrite to "${m.substitution}": ${error}; RE2's \\0 to \\9 are wanted`,
     );
   }
+  isLine(m.substitution, `${at}.substitution`, found);
   return { pattern: { regex }, substitution: m.substitution };
 }
 
@@ -297,6 +301,9 @@ function decodeRedirect(m: Messages["RedirectAction"], at: string, found: Findin
       `${at}.response_code`,
       `Cannot redirect with response code "${m.response_code}": 0 to 4 (301, 302, 303, 307, 308) are wanted`,
     );
+  }
+  for (const field of ["path_redirect", "prefix_rewrite", "host_redirect"] as const) {
+    isLine(m[field] ?? "", `${at}.${field}`, found);
   }
   const redirect: RedirectAction = {
     ...(m.path_redirect ? { pathRedirect: m.path_redirect } : {}),

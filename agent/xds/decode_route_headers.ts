@@ -2,7 +2,7 @@
 import type { HeaderFields, HeaderValueOption } from "../model/model.ts";
 import { parseHeaderFormat } from "../route/headers.ts";
 import type { Messages } from "../../protos/schema.ts";
-import type { Findings } from "./values.ts";
+import { type Findings, isLine } from "./values.ts";
 
 interface HeaderLevel {
   readonly request_headers_to_add: readonly Messages["HeaderValueOption"][];
@@ -55,15 +55,9 @@ function additions(
   options.forEach((option, i) => {
     const place = `${at}[${i}]`;
     const key = option.header?.key ?? "";
-    if (!usableName(key, `${place}.header.key`, found)) return;
+    if (!isUsableName(key, `${place}.header.key`, found)) return;
     const value = valueOf(option.header);
-    if (/[\0\r\n]/.test(value)) {
-      found.problem(
-        `${place}.header.value`,
-        `Cannot write header "${key}": its value holds a line end or NUL; wanted is one line`,
-      );
-      return;
-    }
+    if (!isLine(value, `${place}.header.value`, found)) return;
     const format = parseHeaderFormat(value);
     if ("error" in format) {
       found.note(
@@ -95,10 +89,11 @@ function valueOf(header: Messages["HeaderValue"] | null): string {
 }
 
 function removals(names: readonly string[], at: string, found: Findings): readonly string[] {
-  return names.filter((name, i) => usableName(name, `${at}[${i}]`, found));
+  return names.filter((name, i) => isUsableName(name, `${at}[${i}]`, found));
 }
 
-function usableName(name: string, at: string, found: Findings): boolean {
+/** Whether operations may touch a header of this name; one that is no name at all is a problem. */
+export function isUsableName(name: string, at: string, found: Pick<Findings, "problem" | "note">): boolean {
   // Envoy lets nobody touch these either.
   if (name.startsWith(":") || name.toLowerCase() === "host") {
     found.note(

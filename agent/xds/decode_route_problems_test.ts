@@ -104,6 +104,27 @@ Deno.test("what Envoy would refuse, or cannot be tested here, refuses the table 
       `${R}.request_headers_to_add[0].header.value`,
       /line end/,
     ],
+    [action({ cluster: "c", prefix_rewrite: "/\r\nx: y" }), `${R}.route.prefix_rewrite`, /line end/],
+    [action({ cluster: "c", host_rewrite_literal: "a\nb" }), `${R}.route.host_rewrite_literal`, /line end/],
+    [
+      action({
+        weighted_clusters: { clusters: [{ name: "a", weight: { value: 1 }, host_rewrite_literal: "a\0" }] },
+      }),
+      `${R}.route.weighted_clusters.clusters[0].host_rewrite_literal`,
+      /line end/,
+    ],
+    [
+      action({ cluster: "c", regex_rewrite: { pattern: { regex: "a" }, substitution: "b\r" } }),
+      `${R}.route.regex_rewrite.substitution`,
+      /line end/,
+    ],
+    ...(["host_redirect", "path_redirect", "prefix_rewrite"] as const).map((
+      field,
+    ): [Table, string, RegExp] => [
+      hosts({ match: { prefix: "/" }, redirect: { [field]: "a\r\n\r\n" } }),
+      `${R}.redirect.${field}`,
+      /line end/,
+    ]),
     [
       hosts({ ...toA, response_headers_to_add: [{ header: { key: "a", value: "" }, append_action: 7 }] }),
       `${R}.response_headers_to_add[0].append_action`,

@@ -16,6 +16,7 @@ export function decodeTransportSocket(
   socket: Messages["TransportSocket"] | null,
   field: string,
   found: Findings,
+  wrapped = false,
 ): Tls | undefined {
   if (socket === null || socket.config_type === undefined) return undefined;
   if (socket.config !== null) {
@@ -28,6 +29,8 @@ export function decodeTransportSocket(
     case "UpstreamTlsContext":
       return decodeTlsContext(schema.decode("UpstreamTlsContext", value));
     case "ProxyProtocolUpstreamTransport": {
+      // One in another: no server has that, and there is no end to it.
+      if (wrapped) return undefined;
       found.note(
         field,
         "Cannot send the PROXY protocol's header to endpoints; connections begin without it",
@@ -37,7 +40,7 @@ export function decodeTransportSocket(
         },
       );
       const inner = schema.decode("ProxyProtocolUpstreamTransport", value).transport_socket;
-      return decodeTransportSocket(schema, inner, `${field}.typed_config.transport_socket`, found);
+      return decodeTransportSocket(schema, inner, `${field}.typed_config.transport_socket`, found, true);
     }
     default:
       if (!/\.RawBuffer$/.test(type_url)) {

@@ -150,3 +150,15 @@ for (const [what, message, wanted] of rows) {
     assert.deepEqual({ tls, tlsModeIstio }, { tls: undefined, tlsModeIstio: undefined, ...wanted });
   });
 }
+
+Deno.test("the PROXY protocol around itself ends after one round, with one note", () => {
+  const type = "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport";
+  let socket: Partly<Messages["TransportSocket"]> = {};
+  for (let i = 0; i < 50; i++) {
+    socket = { typed_config: any(type, "ProxyProtocolUpstreamTransport", { transport_socket: socket }) };
+  }
+  const bytes = schema.encode("Cluster", { name: "c", transport_socket: socket });
+  const result = codec.decodeCluster({ name: "c", version: "", typeUrl: "", bytes }, { kind: "Cluster" });
+  assert.ok("value" in result);
+  assert.equal(result.notes.length, 1);
+});

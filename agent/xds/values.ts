@@ -1,5 +1,6 @@
 /** Values of xDS messages in the spelling of the model. */
 import { type Diagnostic, diagnostic, type Origin, type Severity } from "../core/diagnostics.ts";
+import { oneLine } from "../core/one_line.ts";
 import type { Messages } from "../../protos/schema.ts";
 import type { Duration, FractionalPercent, RegexMatcher, StringMatcher } from "../model/model.ts";
 
@@ -80,10 +81,10 @@ export function percentage(
   return unwrap(value);
 }
 
-const KINDS: Readonly<Record<string, string>> = {
-  "virtual-service": "VirtualService",
-  "destination-rule": "DestinationRule",
-};
+const KINDS: ReadonlyMap<string, string> = new Map([
+  ["virtual-service", "VirtualService"],
+  ["destination-rule", "DestinationRule"],
+]);
 
 /**
  * The rule that a resource was made from, `DestinationRule default/reviews`, as istiod names it in
@@ -94,10 +95,11 @@ export function ruleOf(metadata: Messages["Metadata"] | null): string | undefine
   const parts = /\/namespaces\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path ?? "");
   if (parts === null) return undefined;
   const kind = parts[2] as string;
-  return `${KINDS[kind] ?? kind} ${parts[1]}/${parts[3]}`;
+  return `${KINDS.get(kind) ?? kind} ${parts[1]}/${parts[3]}`;
 }
 
-const MAX_MESSAGE = 600;
+/** Characters of a message: names in it come off the wire. */
+export const MAX_MESSAGE = 600;
 
 /** What a decoder finds: problems refuse the resource, notes do not. */
 export interface Findings {
@@ -129,17 +131,18 @@ export function findings(origin: Origin, kind?: NoteKind): Findings {
     problems,
     notes,
     problem: (field, message) =>
-      void problems.push(diagnostic("D212", oneLine(message), { ...origin, field })),
+      void problems.push(diagnostic("D212", oneLine(message, MAX_MESSAGE), { ...origin, field })),
     note: (field, message, more = kind) =>
-      void notes.push(diagnostic("D223", oneLine(message), { ...origin, field }, more)),
+      void notes.push(diagnostic("D223", oneLine(message, MAX_MESSAGE), { ...origin, field }, more)),
   };
 }
 
-/** Names in messages come off the wire: they neither end the line nor fill the page. */
-function oneLine(message: string): string {
-  const line = message.replaceAll(
-    /[\p{Cc}\u2028\u2029]/gu,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+/** Whether a text may stand in the head of a message; Envoy refuses the others too. One that may not is a problem. */
+export function isLine(text: string, field: string, found: Pick<Findings, "problem">): boolean {
+  if (!/[\0\r\n]/.test(text)) return true;
+  found.problem(
+    field,
+    `Cannot write ${JSON.stringify(text)}: it holds a line end or NUL; wanted is one line`,
   );
-  return line.length <= MAX_MESSAGE ? line : `${line.slice(0, MAX_MESSAGE)}…`;
+  return false;
 }

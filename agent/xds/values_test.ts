@@ -62,6 +62,7 @@ Deno.test("the rule in istiod's metadata", () => {
   assert.equal(of(`${base}/shop/virtual-service/a`), "VirtualService shop/a");
   assert.equal(of(`${base}/shop/destination-rule/b`), "DestinationRule shop/b");
   assert.equal(of(`${base}/shop/http-route/c`), "http-route shop/c");
+  assert.equal(of(`${base}/shop/constructor/d`), "constructor shop/d");
   assert.equal(of("elsewhere"), undefined);
   assert.equal(of(7), undefined);
   assert.equal(ruleOf(null), undefined);

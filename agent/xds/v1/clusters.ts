@@ -9,20 +9,20 @@ import { join, type JsonObject, Reading } from "./reading.ts";
 import { keepAbsent } from "./registration.ts";
 import { parseServiceKey } from "./service_key.ts";
 
-const TYPES: Readonly<Record<string, ClusterType>> = {
-  sds: "EDS",
-  static: "STATIC",
-  strict_dns: "STRICT_DNS",
-  logical_dns: "LOGICAL_DNS",
-  original_dst: "ORIGINAL_DST",
-};
-const POLICIES: Readonly<Record<string, LbPolicy>> = {
-  round_robin: "ROUND_ROBIN",
-  least_request: "LEAST_REQUEST",
-  random: "RANDOM",
-  ring_hash: "RING_HASH",
-  original_dst_lb: "CLUSTER_PROVIDED",
-};
+const TYPES: ReadonlyMap<string, ClusterType> = new Map([
+  ["sds", "EDS"],
+  ["static", "STATIC"],
+  ["strict_dns", "STRICT_DNS"],
+  ["logical_dns", "LOGICAL_DNS"],
+  ["original_dst", "ORIGINAL_DST"],
+]);
+const POLICIES: ReadonlyMap<string, LbPolicy> = new Map([
+  ["round_robin", "ROUND_ROBIN"],
+  ["least_request", "LEAST_REQUEST"],
+  ["random", "RANDOM"],
+  ["ring_hash", "RING_HASH"],
+  ["original_dst_lb", "CLUSTER_PROVIDED"],
+]);
 
 /** Pilot's own, which lead to the workload itself. */
 const INBOUND = /^in\./;
@@ -100,20 +100,20 @@ function readCluster(from: JsonObject, path: string, reading: Reading): Cluster 
   if (name === undefined) return undefined;
   if (INBOUND.test(name)) return null;
   const written = reading.text(from, "type", path) ?? "";
-  const type = TYPES[written];
+  const type = TYPES.get(written);
   if (type === undefined) {
     return reading.fail(
       join(path, "type"),
-      `Cannot use cluster "${name}": its type is "${written}"; want one of ${Object.keys(TYPES).join(", ")}`,
+      `Cannot use cluster "${name}": its type is "${written}"; want one of ${[...TYPES.keys()].join(", ")}`,
     );
   }
   const balancer = reading.text(from, "lb_type", path) ?? "round_robin";
-  const lbPolicy = POLICIES[balancer];
+  const lbPolicy = POLICIES.get(balancer);
   if (lbPolicy === undefined) {
     return reading.fail(
       join(path, "lb_type"),
       `Cannot use cluster "${name}": its lb_type is "${balancer}"; want one of ${
-        Object.keys(POLICIES).join(", ")
+        [...POLICIES.keys()].join(", ")
       }`,
     );
   }

@@ -1,6 +1,8 @@
 /** Reading JSON of which nothing is certain: what has the wrong form is noted with its path, and read as absent. */
 import { type Diagnostic, diagnostic, type Origin } from "../../core/diagnostics.ts";
 import type { Code } from "../../core/codes.ts";
+import { oneLine } from "../../core/one_line.ts";
+import { type Findings, isLine, MAX_MESSAGE } from "../values.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -30,13 +32,13 @@ export class Reading {
 
   /** The object that is being read cannot be used. */
   fail(path: string, message: string, code: Code = "D212"): undefined {
-    this.#problems.push(diagnostic(code, message, this.originOf(path)));
+    this.#problems.push(diagnostic(code, oneLine(message, MAX_MESSAGE), this.originOf(path)));
     return undefined;
   }
 
   /** A part is left out; the rest can be used. */
   note(path: string, message: string, code: Code = "D223"): void {
-    this.#notes.push(diagnostic(code, message, this.originOf(path)));
+    this.#notes.push(diagnostic(code, oneLine(message, MAX_MESSAGE), this.originOf(path)));
   }
 
   object(value: unknown, path: string): JsonObject | undefined {
@@ -72,6 +74,18 @@ export class Reading {
       ? value
       : this.#wrong(join(path, name), value, "a text that is not empty");
   }
+
+  /** As {@link text}; it goes into heads of messages, where a line end would begin a line of its own. */
+  line(from: JsonObject, name: string, path: string): string | undefined {
+    const value = this.text(from, name, path);
+    return value === undefined || isLine(value, join(path, name), this.findings) ? value : undefined;
+  }
+
+  /** For the judges that all generations share. */
+  readonly findings: Pick<Findings, "problem" | "note"> = {
+    problem: (field, message) => void this.fail(field, message),
+    note: (field, message) => this.note(field, message),
+  };
 
   /** A whole number from `min` to `max`. */
   count(from: JsonObject, name: string, path: string, min = 0, max = 0xffffffff): number | undefined {

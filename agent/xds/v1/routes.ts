@@ -20,6 +20,7 @@ import type {
   VirtualHost,
 } from "../../model/model.ts";
 import { compileRegex } from "../../route/regex.ts";
+import { isUsableName } from "../decode_route_headers.ts";
 import { listIn } from "./clusters.ts";
 import { attachFaults, type ListenerFault } from "./faults.ts";
 import { finish, type Steps } from "./json_steps.ts";
@@ -258,8 +259,8 @@ function readAction(
   path: string,
   reading: Reading,
 ): Pick<Route, "route" | "redirect"> | undefined {
-  const pathRedirect = reading.text(from, "path_redirect", path);
-  const hostRedirect = reading.text(from, "host_redirect", path);
+  const pathRedirect = reading.line(from, "path_redirect", path);
+  const hostRedirect = reading.line(from, "host_redirect", path);
   if (pathRedirect || hostRedirect) {
     return {
       redirect: {
@@ -271,8 +272,8 @@ function readAction(
   }
   const target = readTarget(from, path, reading);
   if (target === undefined) return undefined;
-  const prefixRewrite = reading.text(from, "prefix_rewrite", path);
-  const hostRewrite = reading.text(from, "host_rewrite", path);
+  const prefixRewrite = reading.line(from, "prefix_rewrite", path);
+  const hostRewrite = reading.line(from, "host_rewrite", path);
   if (reading.flag(from, "auto_host_rewrite", path) === true) {
     reading.note(
       join(path, "auto_host_rewrite"),
@@ -341,8 +342,8 @@ function readHeadersToAdd(from: JsonObject, path: string, reading: Reading): Hea
     const at = `${path}.request_headers_to_add[${i}]`;
     const header = reading.object(item, at);
     const key = header && reading.needText(header, "key", at);
-    const value = header && reading.text(header, "value", at);
-    if (key !== undefined) {
+    const value = header && reading.line(header, "value", at);
+    if (key !== undefined && isUsableName(key, join(at, "key"), reading.findings)) {
       options.push({ header: { key, value: value ?? "" }, appendAction: "APPEND_IF_EXISTS_OR_ADD" });
     }
   }

@@ -156,6 +156,16 @@ Deno.test("clusters: types, TLS, and places of what is wrong; the last good valu
     { address: "::1", port: 81 },
   ]);
 
+  // Names that every object of JavaScript has.
+  const inherited = decodeClusters({
+    clusters: [{ name: "a", type: "constructor" }, { name: "b", type: "static", lb_type: "toString" }],
+  }, ORIGIN);
+  assert.deepEqual(inherited?.problems.map((p) => p.where.field), [
+    "clusters[0].type",
+    "clusters[1].lb_type",
+  ]);
+  assert.equal(inherited?.clusters.size, 0);
+
   const second = decodeClusters(
     {
       clusters: [
@@ -256,6 +266,29 @@ Deno.test("routes: weights, timeouts, retries, CORS; zero weights stay out", () 
   ]);
 });
 
+Deno.test("what Pilot answered is quoted on one line", () => {
+  const made = decodeRegistration([{ "service-key": "a b\n\x1b[2J", hosts: [] }], ORIGIN);
+  assert.match(made?.problems[0]?.message ?? "", /^Cannot use service key "a b\\u000a\\u001b\[2J"/);
+});
+
+Deno.test("routes: Host and pseudo headers are left alone, which is told", () => {
+  const made = routesOf({
+    prefix: "/",
+    cluster: "c",
+    request_headers_to_add: [{ key: "Host", value: "x" }, { key: ":path", value: "y" }, {
+      key: "a",
+      value: "b",
+    }],
+  });
+  assert.deepEqual(
+    made?.configuration.virtualHosts[0]?.routes[0]?.requestHeadersToAdd?.map((h) => h.header),
+    [
+      { key: "a", value: "b" },
+    ],
+  );
+  assert.equal(made?.notes.length, 2);
+});
+
 Deno.test("routes: what is wrong is told with its place, and keeps only its own virtual host out", () => {
   const rows: readonly [unknown, string][] = [
     [{ prefix: "/" }, ""],
@@ -268,6 +301,18 @@ Deno.test("routes: what is wrong is told with its place, and keeps only its own 
     [{ prefix: "/", cluster: "c", headers: [{ name: "" }] }, ".headers[0].name"],
     [{ prefix: "/", cluster: "c", headers: [{ name: "x", value: "[", regex: true }] }, ".headers[0].value"],
     [{ prefix: "/", cluster: "c", cors: { max_age: "soon" } }, ".cors.max_age"],
+    [{ prefix: "/", cluster: "c", prefix_rewrite: "/\r\nx: y" }, ".prefix_rewrite"],
+    [{ prefix: "/", cluster: "c", host_rewrite: "a\nb" }, ".host_rewrite"],
+    [{ prefix: "/", path_redirect: "/\r" }, ".path_redirect"],
+    [{ prefix: "/", host_redirect: "a\0" }, ".host_redirect"],
+    [
+      { prefix: "/", cluster: "c", request_headers_to_add: [{ key: "a b", value: "" }] },
+      ".request_headers_to_add[0].key",
+    ],
+    [
+      { prefix: "/", cluster: "c", request_headers_to_add: [{ key: "a", value: "b\r\nc: d" }] },
+      ".request_headers_to_add[0].value",
+    ],
     [{ prefix: "/", weighted_clusters: { clusters: [{ name: "a", weight: 0 }] } }, ".weighted_clusters"],
     [
       { prefix: "/", weighted_clusters: { clusters: [{ name: "a", weight: "x" }] } },
