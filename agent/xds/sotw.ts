@@ -209,14 +209,16 @@ class Turn {
         typeUrl: typeUrlOf(this.#state.generation, type),
         reason: again.reason,
       });
-      return;
+    } else if (nonce !== "") {
+      this.#put(type, this.#state.types[type].sent, { version, nonce, error });
     }
-    if (nonce !== "") this.#put(type, this.#state.types[type].sent, { version, nonce, error });
     const { changed, nonce: newest, sent } = this.#state.types[type];
     // The verdict on a newer response will say them.
     if (type === "CDS" || type === "LDS" || nonce !== newest) return;
     const names = this.#names(type);
-    if (names.length > 0 && (changed || !equal(names, sent))) this.#requestNames(type, names);
+    // Names that the server may have are no reason to answer what keeps coming.
+    const mayLack = !equal(names, sent) || (changed && !again.silent);
+    if (names.length > 0 && mayLack) this.#requestNames(type, names);
   }
 
   #acknowledge(type: ResourceType, nonce: string): void {

@@ -324,6 +324,20 @@ const RULES: readonly (readonly [string, () => void])[] = [
     talk.receive("CDS", "1", "");
     assert.deepEqual(talk.ack("CDS", ""), []);
   }],
+  ["names that wait while the refusals fall silent are asked for all the same, once", () => {
+    const talk = new Talk("v3");
+    talk.open();
+    talk.watch("RDS", "80");
+    for (let i = 1; i <= 10; i++) {
+      talk.receive("RDS", "1", `n${i}`);
+      talk.nack("RDS", `n${i}`);
+    }
+    talk.receive("RDS", "1", "n11");
+    assert.deepEqual(talk.watch("RDS", "80", "81"), []);
+    assert.deepEqual(talk.nack("RDS", "n11"), ["RDS 80,81 n11"]);
+    talk.receive("RDS", "1", "n12");
+    assert.deepEqual(talk.nack("RDS", "n12"), []);
+  }],
   ["the same refusal of the same version is said ten times, then no more", () => {
     const talk = new Talk("v3");
     talk.open();
