@@ -114,8 +114,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   });
 
   let admin: Promise<Admin> | undefined;
-  /** The first to ask loads it: no request of an application waits for that. */
-  const askAdmin = async (request: Request): Promise<Response> => {
+  /** Loaded when the rules are in, or asked for before: no request of an application waits for it. */
+  const loadAdmin = (): Promise<Admin> =>
     admin ??= import("./admin/admin.ts").then(({ createAdmin }) =>
       createAdmin({
         config,
@@ -129,8 +129,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         runtime: `deno ${Deno.version.deno}`,
       })
     );
-    return (await admin)(request);
-  };
+  const answerAdmin = async (request: Request): Promise<Response> => (await loadAdmin())(request);
 
   let gate: ReadGate | null = null;
   const turns = createTurns();
@@ -144,7 +143,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   };
 
   try {
-    if (config.listen.admin !== null) adminServer = serveAdmin(config.listen.admin, askAdmin, log);
+    if (config.listen.admin !== null) adminServer = serveAdmin(config.listen.admin, answerAdmin, log);
     gate = await openReadGate();
     proxy = await openProxy({
       config,
@@ -180,6 +179,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       yieldTurn: turns.next,
     });
     await source.ready;
+    if (adminServer !== undefined) await loadAdmin();
     if (world.current.program.clusters.size > MANY_CLUSTERS) await collectGarbage();
   } catch (error) {
     await closeAll();
