@@ -15,6 +15,7 @@
  */
 import { type Diagnostic, diagnostic, formatOrigin, type Origin } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
+import { fingerprint } from "../core/fingerprint.ts";
 import { oneLine } from "../core/one_line.ts";
 import type { Log } from "../core/ports.ts";
 import type { Program } from "../model/model.ts";
@@ -30,7 +31,6 @@ import {
   typeOfUrl,
   type XdsCodec,
 } from "../xds/types.ts";
-import { digestOf } from "./digest.ts";
 import type { Slices } from "./sliced.ts";
 import type { DiscoveryInput } from "./types.ts";
 
@@ -40,8 +40,8 @@ export type Response = Extract<SessionEvent, { readonly kind: "apply" }>;
 export const GATHER_MS = 20;
 /** Findings about good resources that are kept, by type. */
 const MAX_NOTES = 200;
-/** A larger resource is a large table, whose decoder knows its parts again; a digest of it would take milliseconds. */
-const MAX_DIGESTED_BYTES = 256 << 10;
+/** A larger resource is a large table, whose decoder knows its parts again; a fingerprint of it would take milliseconds. */
+const MAX_FINGERPRINTED_BYTES = 256 << 10;
 /** Bad resources that a NACK names; the others are counted. */
 const MAX_NAMED = 3;
 const MAX_NACK_CHARACTERS = 2_000;
@@ -245,7 +245,7 @@ export function createIntake({ input, slices, codec, store, log, published: told
             `its type is "${raw.typeUrl}"; want ${kind}`,
         );
       }
-      const digest = raw.bytes.length > MAX_DIGESTED_BYTES ? NaN : digestOf(raw.bytes);
+      const digest = raw.bytes.length > MAX_FINGERPRINTED_BYTES ? NaN : fingerprint(raw.bytes);
       const before = known[type].get(name);
       const held = before?.digest === digest ? store.held(type, name) : undefined;
       if (before !== undefined && held !== undefined) {

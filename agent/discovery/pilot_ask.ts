@@ -5,11 +5,11 @@
  * nothing where there was something, until {@link CONFIRMATIONS} answers running say so.
  */
 import { type Diagnostic, diagnostic } from "../core/diagnostics.ts";
+import { fingerprint } from "../core/fingerprint.ts";
 import { oneLine } from "../core/one_line.ts";
 import type { HttpAnswer, HttpClient } from "../core/ports.ts";
 import type { ControlPlaneAddress } from "../settings/types.ts";
 import { jsonSteps, type Steps } from "../xds/v1/json_steps.ts";
-import { digestOf } from "./digest.ts";
 import type { V1Board, V1Kind } from "./pilot_status.ts";
 import type { Slices } from "./sliced.ts";
 
@@ -71,7 +71,7 @@ export function createAsk(http: HttpClient, { connectTimeoutMs, board, slices }:
       onStep: (step) => board.at(step),
     });
     board.received(kind, answer.body.length);
-    const version = digestOf(answer.body).toString(16).padStart(13, "0");
+    const version = fingerprint(answer.body).toString(16).padStart(14, "0");
     const where = { kind: "Answer", resource: path, version };
     const refuse = (failure: Diagnostic): Outcome => {
       known.failure = failure;

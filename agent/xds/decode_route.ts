@@ -15,13 +15,14 @@
  * ```
  */
 import type { Diagnostic, Origin } from "../core/diagnostics.ts";
+import { fingerprint } from "../core/fingerprint.ts";
 import type { RequestMirrorPolicy, RouteConfiguration, VirtualHost } from "../model/model.ts";
 import type { Messages, Schema } from "../../protos/schema.ts";
 import { decodeMirrors } from "./decode_route_action.ts";
 import { decodePerFilter } from "./decode_route_filters.ts";
 import { decodeHeaders } from "./decode_route_headers.ts";
 import { decodeVirtualHost, type TableDefaults } from "./decode_route_host.ts";
-import { fingerprint, splitMessage } from "./table_bytes.ts";
+import { splitMessage } from "./table_bytes.ts";
 import type { DecodeResult, RawResource, RouteDecoding } from "./types.ts";
 import { type Findings, findings, NOT_EXECUTED } from "./values.ts";
 
