@@ -207,7 +207,7 @@ export function parseFields(head: MessageHead, buf: Uint8Array, from: number, en
     const kind = kindOf(buf, nameStart, nameEnd);
     head.kinds[count] = kind;
     if (kind !== OTHER) {
-      const trouble = note(head, buf, count, kind, valueStart, valueEnd);
+      const trouble = noteField(head, buf, count, kind, valueStart, valueEnd);
       if (trouble < 0) return trouble;
       if (trouble === 1) nominations = true;
     }
@@ -216,7 +216,7 @@ export function parseFields(head: MessageHead, buf: Uint8Array, from: number, en
 }
 
 /** Which of the known headers this is: a switch on the length first, so that most names cost one comparison. */
-function kindOf(buf: Uint8Array, start: number, end: number): number {
+export function kindOf(buf: Uint8Array, start: number, end: number): number {
   switch (end - start) {
     case 2:
       return equalsIgnoreCase(buf, start, end, "te") ? TE : OTHER;
@@ -255,7 +255,7 @@ function kindOf(buf: Uint8Array, start: number, end: number): number {
 }
 
 /** Takes in what a known header says. 1 when Connection names further headers. */
-function note(
+export function noteField(
   head: MessageHead,
   buf: Uint8Array,
   index: number,
