@@ -245,6 +245,13 @@ export function createIntake({ input, slices, codec, store, log, published: told
             `its type is "${raw.typeUrl}"; want ${kind}`,
         );
       }
+      if (name === "") {
+        // Whose place it has is not known: nothing may be taken for deleted.
+        throw new MeshError(
+          "D211",
+          `Cannot use a resource in the ${type} response of version "${response.version}": it has no name; want one`,
+        );
+      }
       const digest = raw.bytes.length > MAX_FINGERPRINTED_BYTES ? NaN : fingerprint(raw.bytes);
       const before = known[type].get(name);
       const held = before?.digest === digest ? store.held(type, name) : undefined;
@@ -258,7 +265,9 @@ export function createIntake({ input, slices, codec, store, log, published: told
       reading = undefined;
       if (result === undefined) return { ok: true };
       decodedCount++;
+      const misnamed = "value" in result ? misnaming(type, result.value, raw, version) : undefined;
       if ("problems" in result) refused.set(name, result.problems);
+      else if (misnamed !== undefined) refused.set(name, [misnamed]);
       else {
         values.set(name, result.value);
         digests.set(name, { digest, version: raw.version });
@@ -373,6 +382,23 @@ export function createIntake({ input, slices, codec, store, log, published: told
       cancelDeadline?.();
     },
   };
+}
+
+/** A resource that says of itself another name than it came under (delta has names of its own). */
+function misnaming<T extends ResourceType>(
+  type: T,
+  value: Decoded[T],
+  { name }: RawResource,
+  version: string,
+): Diagnostic | undefined {
+  const own = "clusterName" in value ? value.clusterName : value.name;
+  if (own === name) return undefined;
+  return diagnostic("D212", `Cannot use it as "${name}": its own name is "${own}"; want one name`, {
+    kind: KINDS[type],
+    resource: name,
+    version,
+    field: type === "EDS" ? "cluster_name" : "name",
+  });
 }
 
 /** One line: the first few by place, field and reason. */

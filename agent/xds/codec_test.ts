@@ -138,6 +138,17 @@ Deno.test("a Pilot 0.8 resource without a value is skipped, one without a name i
   assert.deepEqual(resources.map(({ name, bytes }) => [name, bytes.length]), [["", 2]]);
 });
 
+Deno.test("a cluster or listener without a value is kept for its decoder: left out, it would count as deleted", () => {
+  for (const type of ["CDS", "LDS"] as const) {
+    const type_url = typeUrlOf("v3", type);
+    const { resources } = codec.decodeResponse(
+      response({ type_url, resources: [{ type_url }, { type_url: "" }] }),
+      false,
+    );
+    assert.deepEqual(resources.map(({ name, bytes }) => [name, bytes.length]), [["", 0]]);
+  }
+});
+
 Deno.test("delta responses: names of wrappers, or of the resource; removed ones; wrappers without resource", () => {
   const type_url = typeUrlOf("v3", "CDS");
   const cluster = (name: string) => ({ type_url, value: schema.encode("Cluster", { name }) });

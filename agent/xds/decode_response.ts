@@ -3,7 +3,7 @@
  * the names become strings here, so that a large push does not hold the others up.
  */
 import { orUndecodable, type Schema, type WireReader } from "../../protos/schema.ts";
-import type { RawResource, ResponseReading } from "./types.ts";
+import { type RawResource, type ResponseReading, typeOfUrl } from "./types.ts";
 import { enter, F1, F2, F3, F4, F5, F6, leave, skip, text, textAgain } from "./wire_fields.ts";
 
 /** Resources split in one step: about a tenth of a millisecond. */
@@ -42,7 +42,10 @@ export function readResponse(schema: Schema, message: Uint8Array, delta: boolean
   };
 }
 
-/** google.protobuf.Any. Pilot 0.8 sends a resource that it does not have as one without a value: undefined. */
+/**
+ * google.protobuf.Any. Pilot 0.8 sends a table that it does not have as one without a value: undefined. A cluster or listener without
+ * one stays, for its decoder to refuse: left out, it would count as deleted.
+ */
 function bareResource(r: WireReader, lastUrl: string): RawResource | undefined {
   const outer = enter(r);
   let typeUrl = "", name = "";
@@ -60,7 +63,12 @@ function bareResource(r: WireReader, lastUrl: string): RawResource | undefined {
     } else skip(r, tag);
   }
   leave(r, outer);
-  return bytes === undefined ? undefined : { name, version: "", typeUrl, bytes };
+  if (bytes === undefined) {
+    const type = typeOfUrl(typeUrl);
+    if (type !== "CDS" && type !== "LDS") return undefined;
+    bytes = new Uint8Array();
+  }
+  return { name, version: "", typeUrl, bytes };
 }
 
 /** Resource of delta. One without a resource in it says that nothing changed: undefined. */
