@@ -146,3 +146,11 @@ Deno.test("two sources as one: nothing before both have spoken; readiness, probl
   await source.close();
   assert.deepEqual(calls, ["services refresh", "rules refresh", "services close", "rules close"]);
 });
+
+Deno.test("a suffix of the rules knows the hosts that end with it", () => {
+  const rules = programOf({ "80": [host("w:80", ["*-shop.com"], "v2 w")] });
+  const services = programOf({ http_proxy: [host("x-shop.com:*", ["x-shop.com"], "v1 x")] });
+  const program = createComposer()(services, rules);
+  assert.equal(decide(program, "http://x-shop.com/"), "v2 w");
+  assert.equal(decide(program, "http://x-shop.com:81/"), "unknownPort");
+});

@@ -230,6 +230,58 @@ Deno.test("a bad object keeps its last good value and says where; its neighbours
   ) assert.ok(told.includes(where), `${where} in ${told.join("; ")}`);
 });
 
+Deno.test("404 of a path that is served is trouble, not a Pilot without routes", async () => {
+  await using pilot = await playing("pilot-0.8.0/v1/routerule");
+  await using run = await start([pilot]);
+  pilot.set(LISTENERS, "LDS unexpected service-node", 404);
+  for (let i = 0; i < 5; i++) await run.poll();
+  assert.equal(run.decide("http://istioserver:8084/redirect"), "redirect");
+  assert.ok(codes(run.source).includes("D220"));
+});
+
+Deno.test("a fault that changes in the listener alone reaches its routes", async () => {
+  await using pilot = startRestPilot();
+  const key = "a|http";
+  const listenersWith = (abort?: number) =>
+    JSON.stringify({
+      listeners: [{
+        name: "l",
+        address: "tcp://0.0.0.0:80",
+        filters: [{
+          name: "http_connection_manager",
+          config: {
+            rds: { route_config_name: "80" },
+            filters: abort === undefined
+              ? []
+              : [{ name: "fault", config: { abort: { http_status: abort, abort_percent: 100 } } }],
+          },
+        }],
+      }],
+    });
+  pilot.set(
+    REGISTRATION,
+    JSON.stringify([{ "service-key": key, hosts: [{ ip_address: "10.0.0.1", port: 1 }] }]),
+  );
+  pilot.set(CLUSTERS, JSON.stringify({ clusters: [{ name: "out.a", type: "sds", service_name: key }] }));
+  pilot.set(
+    table("80"),
+    JSON.stringify({
+      virtual_hosts: [{ name: key, domains: ["a"], routes: [{ prefix: "/", cluster: "out.a" }] }],
+    }),
+  );
+  pilot.set(LISTENERS, listenersWith());
+  await using run = await start([pilot]);
+  const status = () =>
+    run.world.current.program.routeConfigurations.get("80")?.virtualHosts[0]?.routes[0]
+      ?.typedPerFilterConfig?.["envoy.filters.http.fault"]?.abort?.httpStatus;
+  assert.equal(status(), undefined);
+  for (const abort of [503, 418, undefined]) {
+    pilot.set(LISTENERS, listenersWith(abort));
+    await run.poll();
+    assert.equal(status(), abort);
+  }
+});
+
 Deno.test("closing in the middle of a poll ends at once", async () => {
   await using pilot = await playing("pilot-0.8.0/v1/istioserver");
   pilot.temper = "silent";

@@ -101,6 +101,44 @@ Deno.test("a connection is kept and used again; after Connection: close it is no
   http.close();
 });
 
+Deno.test("HTTP/1.0 keeps no connection unless it says so; bytes behind an answer end it", async () => {
+  for (
+    const [first, connections] of [
+      ["HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na", 2],
+      ["HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\na", 1],
+      ["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n", 2],
+    ] as const
+  ) {
+    let answered = 0;
+    await using server = startUpstream(async (link) => {
+      while (await link.request() !== undefined) {
+        await link.write(answered++ === 0 ? first : "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+      }
+    });
+    const http = createHttpClient();
+    for (let i = 0; i < 2; i++) {
+      assert.equal(textOf((await http.get(at(server.port), "/", OPTIONS)).body), "a");
+    }
+    assert.equal(server.links.length, connections, first);
+    http.close();
+  }
+});
+
+Deno.test("of the connections of many GETs at a time two are kept", async () => {
+  await using server = startUpstream(async (link) => {
+    while (await link.request() !== undefined) {
+      await link.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    }
+  });
+  const http = createHttpClient();
+  const many = () => Promise.all(Array.from({ length: 5 }, () => http.get(at(server.port), "/", OPTIONS)));
+  await many();
+  assert.equal(server.links.length, 5);
+  await many();
+  assert.equal(server.links.length, 8, "two of five were kept");
+  http.close();
+});
+
 Deno.test("a kept connection that the server has closed meanwhile is replaced without a word", async () => {
   await using server = startUpstream(async (link) => {
     await link.request();

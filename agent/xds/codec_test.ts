@@ -204,3 +204,22 @@ Deno.test("undecodable resources", () => {
   );
   assert.throws(() => codec.decodeListener(raw, origin), D211);
 });
+
+Deno.test("a delta resource has the name of its wrapper; without one its own", () => {
+  const type_url = typeUrlOf("v3", "CDS");
+  const resource = { type_url, value: schema.encode("Cluster", { name: "inner" }) };
+  const message = schema.encode("DeltaDiscoveryResponse", {
+    type_url,
+    resources: [{ name: "outer", resource }, { resource }],
+    removed_resources: ["gone"],
+  });
+  const { resources, removed } = codec.decodeResponse(message, true);
+  assert.deepEqual(resources.map(({ name }) => name), ["outer", "inner"]);
+  assert.deepEqual(removed, ["gone"]);
+});
+
+Deno.test("state of the world removes nothing by name: its field 6 is the control plane's", () => {
+  const controlPlane = [0x32, 3, 0x0a, 1, 0x61];
+  const message = Uint8Array.of(...response({ type_url: typeUrlOf("v3", "CDS") }), ...controlPlane);
+  assert.deepEqual(codec.decodeResponse(message, false).removed, []);
+});

@@ -440,3 +440,17 @@ Deno.test("cluster: undecodable extensions are undecodable clusters", () => {
   const typed_config = { type_url: `type.googleapis.com/${TLS}`, value };
   assert.throws(() => decode({ transport_socket: { name: "tls", typed_config } }), { code: "D211" });
 });
+
+Deno.test("policies inside of policies are followed five deep", () => {
+  let inner = policy(any(`${LB}.random.v3.Random`, "RandomLbPolicyConfig", {}));
+  const decoded: (string | undefined)[] = [];
+  for (let depth = 0; depth < 8; depth++) {
+    const result = decode({ type: 3, ...inner });
+    assert.ok("value" in result);
+    decoded.push(result.value.lbPolicy);
+    inner = policy(any(`${LB}.wrr_locality.v3.WrrLocality`, "WrrLocalityLbPolicyConfig", {
+      endpoint_picking_policy: inner.load_balancing_policy,
+    }));
+  }
+  assert.deepEqual(decoded, [...Array(6).fill("RANDOM"), "LEAST_REQUEST", "LEAST_REQUEST"]);
+});

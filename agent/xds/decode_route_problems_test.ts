@@ -80,9 +80,9 @@ Deno.test("what Envoy would refuse, or cannot be tested here, refuses the table 
       /response code "9"/,
     ],
     [
-      hosts({ match: { prefix: "/" }, direct_response: { status: 99 } }),
+      hosts({ match: { prefix: "/" }, direct_response: { status: 199 } }),
       `${R}.direct_response.status`,
-      /status "99"/,
+      /status "199"/,
     ],
     [
       hosts({

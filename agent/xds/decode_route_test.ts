@@ -99,6 +99,9 @@ Deno.test("one step decodes one virtual host; undecodable bytes throw D211", () 
 });
 
 Deno.test("an empty table is a table", () => {
+  const before = good({});
+  assert.equal(good({}, before), before);
+  assert.equal(good({ ignore_port_in_host_matching: true }, before).ignorePortInHostMatching, true);
   assert.deepEqual(good({}), { name: "80", virtualHosts: [] });
   assert.deepEqual(good({ ignore_port_in_host_matching: true }), {
     name: "80",

@@ -58,6 +58,25 @@ const rows: readonly (readonly [string, Message, Pick<Cluster, "tls" | "tlsModeI
     { tls: { mode: "MUTUAL", clientCertificate: "/c", privateKey: "/k", insecureSkipVerify: true } },
   ],
   [
+    "the machine's roots, by Envoy's name and by Istio's",
+    {
+      transport_socket_matches: [{
+        match: struct({ tlsMode: "istio" }),
+        transport_socket: {
+          typed_config: any(TLS, "UpstreamTlsContext", {
+            common_tls_context: { validation_context: { system_root_certs: {} } },
+          }),
+        },
+      }],
+      transport_socket: {
+        typed_config: any(TLS, "UpstreamTlsContext", {
+          common_tls_context: { validation_context_sds_secret_config: { name: "file-root:system" } },
+        }),
+      },
+    },
+    { tls: { mode: "SIMPLE" }, tlsModeIstio: { mode: "SIMPLE" } },
+  ],
+  [
     "TLS with files behind SDS names",
     {
       transport_socket: {

@@ -91,3 +91,11 @@ Deno.test("of a listener's TCP chains the kept ones stay", () => {
     tcp: { statPrefix: "", cluster: A },
   }]);
 });
+
+Deno.test("chains that lead to no cluster say nothing of hosts: they stay", () => {
+  const shelf = chosen();
+  const listener = tcp("x", "10.0.0.6", 1, C);
+  shelf.lds({ ...listener, filterChains: [...listener.filterChains, { name: "unknown filter" }] });
+  shelf.eds(endpoints(A));
+  assert.deepEqual(shelf.program.listeners?.get("x")?.filterChains, [{ name: "unknown filter" }]);
+});

@@ -324,6 +324,18 @@ const RULES: readonly (readonly [string, () => void])[] = [
     talk.receive("CDS", "1", "");
     assert.deepEqual(talk.ack("CDS", ""), []);
   }],
+  ["another reason or another version counts anew", () => {
+    const talk = new Talk("v3");
+    talk.open();
+    for (let i = 1; i <= 24; i++) {
+      talk.receive("CDS", "1", `n${i}`);
+      assert.equal(talk.nack("CDS", `n${i}`, i % 2 === 0 ? "bad" : "worse").length, 1);
+    }
+    for (let i = 1; i <= 24; i++) {
+      talk.receive("CDS", String(i), `m${i}`);
+      assert.equal(talk.nack("CDS", `m${i}`).length, 1);
+    }
+  }],
   ["names that wait while the refusals fall silent are asked for all the same, once", () => {
     const talk = new Talk("v3");
     talk.open();

@@ -3,7 +3,7 @@ import type { Route } from "../../model/model.ts";
 import { decodeClusters } from "./clusters.ts";
 import { attachFaults, type ListenerFault } from "./faults.ts";
 import { decodeListeners } from "./listeners.ts";
-import { hostFilter } from "./program.ts";
+import { createV1Programs, hostFilter } from "./program.ts";
 import { decodeHosts, decodeRegistration } from "./registration.ts";
 import { decodeRoutes } from "./routes.ts";
 import { formatServiceKey, parseServiceKey, pathPart, portKindByName } from "./service_key.ts";
@@ -264,6 +264,60 @@ Deno.test("routes: weights, timeouts, retries, CORS; zero weights stay out", () 
     "virtual_hosts[0].routes[0].runtime",
     "virtual_hosts[0].routes[0].auto_host_rewrite",
   ]);
+});
+
+Deno.test("while one object has no name, nothing that is absent counts as deleted", () => {
+  const services = decodeRegistration([{ "service-key": "a|http", hosts: [] }], ORIGIN)?.services;
+  assert.deepEqual([...decodeRegistration([{ hosts: [] }], ORIGIN, services)?.services.keys() ?? []], [
+    "a|http",
+  ]);
+  assert.equal(decodeRegistration([], ORIGIN, services)?.services.size, 0);
+
+  const clusters = decodeClusters({ clusters: [{ name: "a", type: "static" }] }, ORIGIN)?.clusters;
+  assert.equal(decodeClusters({ clusters: [{ type: "static" }] }, ORIGIN, clusters)?.clusters.size, 1);
+  assert.equal(decodeClusters({ clusters: [] }, ORIGIN, clusters)?.clusters.size, 0);
+
+  const listener = {
+    name: "l",
+    address: "tcp://0.0.0.0:80",
+    filters: [{ name: "http_connection_manager", config: { rds: { route_config_name: "80" } } }],
+  };
+  const listeners = decodeListeners({ listeners: [listener] }, ORIGIN);
+  assert.deepEqual(decodeListeners({ listeners: [{ address: "x" }] }, ORIGIN, listeners)?.tables, ["80"]);
+  assert.deepEqual(decodeListeners({ listeners: [] }, ORIGIN, listeners)?.tables, []);
+
+  const table = routesOf({ prefix: "/", cluster: "c" });
+  const without = (list: unknown[]) =>
+    decodeRoutes("80", { virtual_hosts: list }, CONTEXT, ORIGIN, table)?.configuration.virtualHosts.length;
+  assert.equal(without([{ domains: ["x"], routes: [] }]), 1);
+  assert.equal(without([]), 0);
+});
+
+Deno.test("a nameless listener that leads to the workload itself, and TCP to it, are left out", () => {
+  const tcp = (...clusters: string[]) => ({
+    address: "tcp://10.0.0.5:3306",
+    filters: [{
+      name: "tcp_proxy",
+      config: { route_config: { routes: clusters.map((cluster) => ({ cluster })) } },
+    }],
+  });
+  const made = decodeListeners(
+    { listeners: [tcp("in.3306"), { ...tcp("in.1", "out.db"), name: "b" }] },
+    ORIGIN,
+  );
+  assert.deepEqual([...made?.listeners.keys() ?? []], ["b"]);
+  assert.deepEqual(made?.listeners.get("b")?.filterChains.map((c) => c.tcp?.cluster), ["out.db"]);
+});
+
+Deno.test("a wildcard host with endpoints leads to them, one without to where the client wanted to", () => {
+  const programs = createV1Programs({ namespace: "default", domainSuffix: "svc.cluster.local", hosts: [] });
+  const typeWith = (hosts: unknown[]) => {
+    const { services } = decodeRegistration([{ "service-key": "*.x.com|http", hosts }], ORIGIN)!;
+    const { program } = programs.build({ services, subsets: new Map(), origin: ORIGIN });
+    return program.clusters.get("out.*.x.com|http")?.type;
+  };
+  assert.equal(typeWith([{ ip_address: "10.0.0.1", port: 80 }]), "EDS");
+  assert.equal(typeWith([]), "ORIGINAL_DST");
 });
 
 Deno.test("what Pilot answered is quoted on one line", () => {
