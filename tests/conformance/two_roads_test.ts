@@ -8,10 +8,11 @@ import { buildRouteTables } from "../../agent/route/table.ts";
 import type { Program, Route } from "../../agent/model/model.ts";
 import { ConfigFolder, HELD_BACK } from "../harness/config_folder.ts";
 import { CLUSTERS, DECISIONS } from "./two_roads/deviations.ts";
+import { PilotUpdates } from "./two_roads/pilot_updates.ts";
 import { contextOf, rulesOf, type Scenario } from "./two_roads/rules.ts";
 import { replay } from "./two_roads/replay.ts";
 import { RequestGenerator } from "./two_roads/requests.ts";
-import { SCENARIOS, UPDATES } from "./two_roads/scenarios.ts";
+import { PILOT_UPDATES, SCENARIOS, UPDATES } from "./two_roads/scenarios.ts";
 import {
   clusterDifferences,
   differences,
@@ -141,6 +142,22 @@ Deno.test("same YAML, two roads", async (t) => {
       assert.ok(same >= LEAST_SAME, `${same} requests go the same way`);
     });
   }
+  await t.step(PILOT_UPDATES.path, async () => {
+    const rules = new PilotUpdates();
+    let steps = 0;
+    let same = 0;
+    await replay(PILOT_UPDATES, (step, program) => {
+      rules.take(step);
+      // Of another recording, so that it does not follow the changes.
+      const routeConfigurations = new Map(program.routeConfigurations);
+      routeConfigurations.delete("http_proxy");
+      const files = filesRoad(rules.files, PILOT_UPDATES);
+      same += compare(PILOT_UPDATES, files, { ...program, routeConfigurations }, REQUESTS_A_STEP);
+      steps++;
+    });
+    assert.equal(steps, 22);
+    assert.ok(same >= LEAST_SAME, `${same} requests go the same way`);
+  });
   const unused = [...unusedDecisions, ...unusedClusters].map(({ reason }) => reason);
   assert.deepEqual(unused, [], "deviations that do not occur");
 });

@@ -165,9 +165,12 @@ export const DECISIONS: readonly DecisionDeviation[] = [
     reason: "0.8 sends weight 0 as 100",
     scenario: PILOT_0_8,
     field: "destinations",
-    when: ({ request, files, recorded }) =>
-      request.view.path.startsWith("/zero-weight") && files.destinations.length === 1 &&
-      recorded.destinations.every((d) => d.endsWith(" 0.5000")),
+    when: ({ files, recorded }) => {
+      const sent = recorded.destinations.map((destination) => destination.split(" "));
+      return files.destinations.length === 1 && sent.length > 1 &&
+        sent.some(([cluster]) => files.destinations[0] === `${cluster} 1.0000`) &&
+        sent.every(([, share]) => share === (1 / sent.length).toFixed(4));
+    },
   },
   {
     reason: "0.8 and 1.0 do not complete the short host of a destination in files",

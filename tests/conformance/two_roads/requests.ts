@@ -35,6 +35,8 @@ const TAILS = ["", "", "/", "x", "/x", "/a/b", "//a", "?", "?q=1", "?x", "/%61?a
 const ODD_PORTS = [80, 81, 443, 9999];
 const METHODS = ["GET", "GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE"];
 const HOSTS = ["unknown.test", "10.9.9.9", "[2001:db8::1]", "localhost"];
+/** What is asked where no rules are. */
+const NOBODY: Target = { host: { name: "", domains: ["*"], routes: [] }, ports: ODD_PORTS };
 
 export class RequestGenerator {
   readonly #r: Random;
@@ -48,7 +50,8 @@ export class RequestGenerator {
 
   constructor(seed: number, programs: readonly Program[]) {
     this.#r = randomOf(seed);
-    this.#targets = programs.flatMap(targetsOf);
+    const targets = programs.flatMap(targetsOf);
+    this.#targets = targets.length > 0 ? targets : [NOBODY];
     this.#ports = [...new Set([...this.#targets.flatMap(({ ports }) => ports), ...ODD_PORTS])];
     const routes = [...new Set(this.#targets.flatMap(({ host }) => host.routes))];
     this.#named = [...new Set(routes.flatMap(headersNamedBy))];

@@ -14,6 +14,8 @@ export interface Scenario {
   readonly renewed?: readonly (readonly [then: string, now: string])[];
   /** Folder of the rules beside that of the answers; default `config`. */
   readonly rules?: string;
+  /** Answers of other recordings, for names that this one was not asked for. */
+  readonly also?: readonly string[];
   /** Ends of the names of routes that no request can take, because one before takes all of theirs. */
   readonly shadowed?: readonly string[];
   /** What the recorded Sidecar resource imports, by the names of the objects; everything else is blocked. Default: everything. */

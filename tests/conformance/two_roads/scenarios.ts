@@ -57,6 +57,12 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
+export const PILOT_UPDATES: Scenario = {
+  path: "pilot-0.8.0/v2/istioserver/updates",
+  labels: {},
+  also: ["pilot-0.8.0/v2/istioserver/basic/005-rds.bin"],
+};
+
 /** Streams through many changes of the rules. */
 export const UPDATES: readonly Scenario[] = [
   { path: "istiod-2026-08/istioserver/updates", labels: CLIENT },
