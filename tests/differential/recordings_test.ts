@@ -192,6 +192,7 @@ function compile(directory: URL): { program: Program; errors: string[] } {
   const documents: RuleDocument[] = [];
   const errors: string[] = [];
   for (const { name } of [...Deno.readDirSync(directory)].sort((a, b) => a.name < b.name ? -1 : 1)) {
+    if (!name.endsWith(".yaml")) continue;
     const parsed = parseRules(name, Deno.readTextFileSync(new URL(name, directory)), {
       namespace: "default",
     });
