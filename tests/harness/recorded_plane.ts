@@ -97,7 +97,7 @@ export interface ResponseHead {
   readonly nonce: string;
   /** Of the resources, in order; empty for one that has none or cannot be decoded. */
   readonly names: readonly string[];
-  /** Every resource can be decoded, has a name and is of the response's type, and no name comes twice. */
+  /** Every resource can be decoded, has one name and is of the response's type, and no name comes twice. */
   readonly sound: boolean;
   readonly removed: readonly string[];
 }
@@ -108,6 +108,9 @@ const MESSAGES = {
   LDS: "Listener",
   RDS: "RouteConfiguration",
 } as const;
+
+/** Absent from an answer in state of the world: deleted. */
+const WHOLE_TYPES: readonly unknown[] = ["CDS", "LDS"];
 
 /** Read by the generic decoder of the schema, not by the agent's own. Throws when the bytes are no response. */
 export function headOf(schema: Schema, bytes: Uint8Array, delta: boolean): ResponseHead {
@@ -120,11 +123,11 @@ export function headOf(schema: Schema, bytes: Uint8Array, delta: boolean): Respo
   const names: string[] = [];
   for (const item of response.resources) {
     const any = "resource" in item ? item.resource : item;
-    // Nothing in it: unchanged (delta), not known (Pilot 0.8).
-    if (any === null || any.value.length === 0) continue;
-    const wrapped = "resource" in item ? item.name : "";
-    const name = wrapped || nameOf(schema, type, any.value);
-    if (name === "" || any.type_url !== typeUrl || nameOf(schema, type, any.value) === "") sound = false;
+    // Nothing in it: unchanged (delta), a table or endpoints not known (Pilot 0.8).
+    if (any === null || (any.value.length === 0 && !WHOLE_TYPES.includes(typeOfUrl(any.type_url)))) continue;
+    const own = nameOf(schema, type, any.value);
+    const name = "resource" in item && item.name !== "" ? item.name : own;
+    if (own === "" || own !== name || any.type_url !== typeUrl) sound = false;
     names.push(name);
   }
   if (new Set(names).size !== names.length) sound = false;
@@ -238,8 +241,8 @@ export class RecordedCall implements MessageStream {
       if (request.type !== type) continue;
       if (request.nonce === nonce) {
         if (request.error !== undefined) nacks.push(request.error);
-        // State of the world: the same nonce with other names is a subscription.
-        else if (before?.nonce !== nonce || same(before.names, request.names)) acks++;
+        // State of the world: the same nonce with other names, or after a NACK, is a subscription.
+        else if (nacks.length === 0 && (before?.nonce !== nonce || same(before.names, request.names))) acks++;
       }
       before = request;
     }
