@@ -389,7 +389,6 @@ export class Http2Connection {
     this.#dataStream = null;
     window.left -= weight;
     if (window.left < 0) return problem.CONNECTION_WINDOW_EXCEEDED;
-    window.renew();
     const stream = this.streams.get(id);
     if (stream === undefined) return this.#lateData(id);
     if (stream.remoteClosed) return problem.DATA_AFTER_END;
@@ -421,9 +420,13 @@ export class Http2Connection {
 
   #dataPiece(buf: Uint8Array, start: number, end: number, last: boolean): void {
     const stream = this.#dataStream;
-    if (stream === null || stream.closed) return;
+    if (stream === null || stream.closed) {
+      if (last) this.#window.renew();
+      return;
+    }
     const endStream = last && this.#dataEnds;
     this.#window.handOver(stream, end - start);
+    if (last) this.#window.renew();
     if (endStream) stream.remoteClosed = true;
     if (end > start || endStream) this.#handler.data(stream, buf, start, end, endStream);
     if (endStream) this.#endRemote(stream);

@@ -162,7 +162,7 @@ export function block(...fields: string[]): Uint8Array {
   const encoder = new HpackEncoder(4096);
   for (const field of fields) {
     const line = bytes(field);
-    const colon = field.indexOf(": ", 1);
+    const colon = field.startsWith(": ") ? 0 : field.indexOf(": ", 1);
     const name = field.slice(0, colon);
     // By hand where the encoder would mend the name.
     if (name !== name.toLowerCase()) {

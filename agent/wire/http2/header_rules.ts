@@ -212,7 +212,8 @@ export class HeadBuilder implements FieldSink {
       this.full = true;
       return;
     }
-    const value = this.buf.slice(valueStart, valueEnd);
+    // Buffer's own slice would be a view of what moves.
+    const value = Uint8Array.prototype.slice.call(this.buf, valueStart, valueEnd);
     const more = value.length + 2;
     this.ensure(more);
     const { buf } = this;

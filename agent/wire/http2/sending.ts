@@ -58,7 +58,8 @@ export class Sending {
       putFrameHead(out.buf, start, length, HEADERS, flags | END_HEADERS, id);
       return;
     }
-    const block = out.buf.slice(start + FRAME_HEAD, out.length);
+    // Buffer's own slice would be a view of what is written over.
+    const block = Uint8Array.prototype.slice.call(out.buf, start + FRAME_HEAD, out.length);
     out.length = start;
     for (let at = 0; at < length; at += most) {
       const n = Math.min(most, length - at);
