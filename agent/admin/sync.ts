@@ -11,6 +11,7 @@
  * ```
  */
 import type { Diagnostic } from "../core/diagnostics.ts";
+import { oneLine } from "../core/one_line.ts";
 import type { SourceStatus, TypeStatus, World } from "../discovery/types.ts";
 import type { AgentConfig } from "../settings/types.ts";
 
@@ -199,7 +200,7 @@ function connectionLines(status: SourceStatus, nowMs: number, ink: Ink): string[
   if (types.length > 0) lines.push("", ...typeTable(types, nowMs).map((line) => `  ${line}`));
   for (const { type, lastNack } of types) {
     if (lastNack === undefined) continue;
-    const version = lastNack.version === "" ? "" : ` version ${lastNack.version}`;
+    const version = lastNack.version === "" ? "" : ` version ${oneLine(lastNack.version)}`;
     lines.push(
       ink.yellow(`  refused: ${type}${version}, ${ageText(nowMs - lastNack.atMs)} ago`),
       ...lastNack.text.split("\n").map((line) => `    ${line}`),
@@ -250,7 +251,8 @@ function typeTable(types: readonly TypeStatus[], nowMs: number): string[] {
 const LONGEST = 24;
 
 /** The end of a long version or nonce is what changes. */
-function shortened(text: string): string {
+function shortened(foreign: string): string {
+  const text = oneLine(foreign);
   return text.length <= LONGEST ? text : `…${text.slice(1 - LONGEST)}`;
 }
 

@@ -163,3 +163,27 @@ Deno.test("sync: ages", () => {
     ["0ms", "0ms", "999ms", "1s", "59s", "1m00s", "59m59s", "1h00m", "23h59m", "1d0h", "2d7h"],
   );
 });
+
+Deno.test("endpoints are counted by the name that EDS has them under", () => {
+  const cluster = { type: "EDS", lbPolicy: "ROUND_ROBIN", connectTimeout: "1s" } as const;
+  const endpoints = [{ lbEndpoints: [{ address: "10.0.0.1", port: 80 }, { address: "10.0.0.2", port: 80 }] }];
+  const program = {
+    ...EMPTY_PROGRAM,
+    clusters: new Map([["c", { ...cluster, name: "c", edsServiceName: "e" }]]),
+    loadAssignments: new Map([["e", { clusterName: "e", endpoints }]]),
+  };
+  assert.equal(reportOf({ world: world({ program }) }).world.endpoints, 2);
+});
+
+Deno.test("versions and nonces of a control plane do not steer the terminal", () => {
+  const types = [
+    typeOf("CDS", {
+      version: "1\x1b[2J",
+      nonce: "\n",
+      lastNack: { version: "\x1b]0;x", text: "no", atMs: NOW },
+    }),
+  ];
+  const text = formatSync(reportOf({ status: [connection({ types })] }));
+  assert.match(text, /CDS {3}1\\u001b\[2J +\\u000a /);
+  assert.match(text, /refused: CDS version \\u001b]0;x,/);
+});

@@ -129,17 +129,21 @@ Deno.test("two sources as one: nothing before both have spoken; readiness, probl
   );
   await source.ready;
   const [services, rules] = inputs as [DiscoveryInput, DiscoveryInput];
-  const say = (input: DiscoveryInput, program: Program, name: string) =>
+  const say = (input: DiscoveryInput, program: Program, name: string, stats: Record<string, number> = {}) =>
     input.publish({
       program,
       diagnostics: [{ code: "D212", severity: "warning", message: name, where: {} }],
-      stats: { [name]: 1 },
+      stats: { [name]: 1, ...stats },
     });
   say(services, SERVICES, "services");
   assert.equal(published.length, 0);
   say(rules, programOf({}), "rules");
   assert.equal(published.length, 1);
   assert.deepEqual(published[0]?.stats, { services: 1, rules: 1 });
+  say(rules, programOf({}), "rules", { recompiled: 7 });
+  assert.equal(published.at(-1)?.stats.recompiled, 7);
+  say(services, SERVICES, "services");
+  assert.equal(published.at(-1)?.stats.recompiled, 0, "that cost was of the rules");
   assert.deepEqual(published[0]?.diagnostics.map((d) => d.message), ["services", "rules"]);
   assert.deepEqual(source.problems().map((p) => p.message), ["services", "rules"]);
   await source.refresh();

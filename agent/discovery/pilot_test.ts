@@ -271,6 +271,8 @@ Deno.test("registration only, several ports: certain numbers lead on, others end
       entry("db.default.svc.cluster.local|tcp-sql", 3306),
       entry("mixed.default.svc.cluster.local|http", 80),
       entry("mixed.default.svc.cluster.local|mongo", 27017),
+      entry("moving.default.svc.cluster.local|web", 8081, 8082),
+      entry("moving.default.svc.cluster.local|grpc", 8083),
     ]),
   );
   await using run = await start([pilot]);
@@ -279,6 +281,8 @@ Deno.test("registration only, several ports: certain numbers lead on, others end
   assert.equal(run.decide("http://two:9090/"), "out.two.default.svc.cluster.local|http-admin");
   assert.equal(run.decide("http://two:1234/"), "unknownPort");
   assert.equal(run.decide("http://same:7000/"), "unknownHost");
+  assert.equal(run.decide("http://moving:8083/"), "out.moving.default.svc.cluster.local|grpc");
+  assert.equal(run.decide("http://moving:8081/"), "unknownPort", "its endpoints do not agree on a number");
   assert.equal(run.decide("http://db:3306/"), "unknownHost");
   assert.equal(run.decide("http://mixed:5555/"), "out.mixed.default.svc.cluster.local|http");
   assert.deepEqual(codes(run.source), ["D231", "D222"]);

@@ -230,6 +230,39 @@ Deno.test("a bad object keeps its last good value and says where; its neighbours
   ) assert.ok(told.includes(where), `${where} in ${told.join("; ")}`);
 });
 
+Deno.test("an address that fails again soon after it came back rests twice as long", async () => {
+  await using first = await playing("pilot-0.8.0/v1/istioserver");
+  await using second = await playing("pilot-0.8.0/v1/routerule");
+  await using run = await start([first, second]);
+  const pollAfter = async (ms: number) => {
+    const polled = run.source.status()[0]!.connects;
+    run.clock.advance(ms);
+    await run.poll();
+    assert.ok(run.source.status()[0]!.connects > polled);
+    return run.source.status()[0]?.addresses.findIndex((a) => a.inUse);
+  };
+  first.temper = "close";
+  assert.equal(await pollAfter(0), 1);
+  first.temper = "serve";
+  assert.equal(await pollAfter(REST_MS.first), 0);
+  first.temper = "close";
+  assert.equal(await pollAfter(0), 1);
+  first.temper = "serve";
+  assert.equal(await pollAfter(REST_MS.first), 1, "still at rest");
+  assert.equal(await pollAfter(REST_MS.first), 0);
+});
+
+Deno.test("another address is asked for rules at once, whatever the one before it served", async () => {
+  await using first = await playing("pilot-0.8.0/v1/routerule");
+  first.registrationOnly = true;
+  await using second = await playing("pilot-0.8.0/v1/routerule");
+  await using run = await start([first, second]);
+  assert.equal(run.decide("http://istioserver:8084/redirect"), `out.${ISTIOSERVER}`);
+  first.temper = "close";
+  await run.poll();
+  assert.equal(run.decide("http://istioserver:8084/redirect"), "redirect");
+});
+
 Deno.test("404 of a path that is served is trouble, not a Pilot without routes", async () => {
   await using pilot = await playing("pilot-0.8.0/v1/routerule");
   await using run = await start([pilot]);

@@ -112,6 +112,13 @@ Deno.test("TLS with a client certificate", async (t) => {
     assert.equal(metadata.authorization, undefined);
   });
 
+  await t.step("does not do without a token file that is there and empty", async () => {
+    await using files = await Files.make({ ...BOTH, token: "" });
+    const error = await failureOf(target(peer.port, { tls: files.tls(), tokenFile: files.path("token") }));
+    assert.equal(error.code, "D204");
+    assert.match(error.message, /is empty; want one JWT in it$/);
+  });
+
   await t.step("a SPIFFE id is a server name too", async () => {
     await using files = await Files.make(BOTH);
     await askMetadata(target(peer.port, { tls: files.tls({ serverName: SPIFFE }) }));
@@ -244,7 +251,7 @@ Deno.test("files that TLS cannot work with: D203 names them before anything is d
     [{ "root-cert.pem": null }, /root certificate file ".*root-cert\.pem" does not exist; want PEM$/],
     [{ "root-cert.pem": "" }, /root certificate file ".*root-cert\.pem" is empty/],
     [{ "root-cert.pem": "hello" }, /root certificate file ".*root-cert\.pem" has no certificate/],
-    [{ "cert-chain.pem": null }, /client certificate file ".*cert-chain\.pem" does not exist/],
+    [{ "cert-chain.pem": null }, /client certificate file ".*cert-chain\.pem" does not exist; want PEM$/],
     [{ "key.pem": null }, /client key file ".*key\.pem" does not exist/],
     [{ "cert-chain.pem": "x" }, /client certificate file ".*cert-chain\.pem" has no certificate/],
     [{ "key.pem": "x" }, /client key file ".*key\.pem" has no private key that can be read/],

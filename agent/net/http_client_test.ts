@@ -47,6 +47,16 @@ Deno.test("bodies: chunked with extensions and trailers, by the end of the conne
     ["to the end", "\r\nabcdef", "abcdef"],
     ["empty", "Content-Length: 0\r\n\r\n", ""],
   ];
+  await using unchanged = startUpstream(
+    answering("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "close"),
+  );
+  const client = createHttpClient();
+  assert.equal(
+    (await client.get(at(unchanged.port), "/", OPTIONS)).body.length,
+    0,
+    "304 has none, whatever it says",
+  );
+  client.close();
   for (const [name, rest, body] of cases) {
     await using server = startUpstream(answering(`HTTP/1.1 200 OK\r\n${rest}`, "close"));
     const http = createHttpClient();
