@@ -259,7 +259,11 @@ Deno.test("another address is asked for rules at once, whatever the one before i
   await using run = await start([first, second]);
   assert.equal(run.decide("http://istioserver:8084/redirect"), `out.${ISTIOSERVER}`);
   first.temper = "close";
-  await run.poll();
+  const published = Promise.withResolvers<void>();
+  run.world.onPublish(() => published.resolve());
+  // Not by a refresh, which asks for everything.
+  run.clock.advance(2 * INTERVAL_MS);
+  await published.promise;
   assert.equal(run.decide("http://istioserver:8084/redirect"), "redirect");
 });
 
