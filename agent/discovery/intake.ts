@@ -36,6 +36,8 @@ import type { DiscoveryInput } from "./types.ts";
 
 export type Response = Extract<SessionEvent, { readonly kind: "apply" }>;
 
+/** The table `http_proxy`, that is always asked for, in the words of Pilot 0.8. */
+const HTTP_PROXY_OF_0_8 = "0";
 /** A publication waits this long for a next response that is already there, ms: a push is several responses. */
 export const GATHER_MS = 20;
 /** Findings about good resources that are kept, by type. */
@@ -289,7 +291,7 @@ export function createIntake({ input, slices, codec, store, log, published: told
     if (about.refused.size > 0) { for (const name of values.keys()) about.refused.delete(name); }
     if (about.notes.size > 0) { for (const name of decoded) about.notes.delete(name); }
     for (const [name, remarks] of notes) if (about.notes.size < MAX_NOTES) about.notes.set(name, remarks);
-    for (const [name, problems] of refused) about.refused.set(name, problems);
+    for (const [name, problems] of refused) if (isAsked(type, name)) about.refused.set(name, problems);
     forgetUnasked();
     if (slices.spent() && await rest()) return { ok: true };
     await publishSoon(waiting);
@@ -326,6 +328,11 @@ export function createIntake({ input, slices, codec, store, log, published: told
     findings[type].notes.delete(name);
   };
 
+  /** istiod sends a table once more whose listener is gone: refused, it would never be mended. */
+  const isAsked = (type: ResourceType, name: string): boolean =>
+    type === "CDS" || type === "LDS" || name === HTTP_PROXY_OF_0_8 || store.held(type, name) !== undefined ||
+    store.wanted(type).includes(name);
+
   const asked: { EDS?: readonly string[]; RDS?: readonly string[] } = {};
   /** Forgets endpoints and tables that nothing asks for any more: no answer will ever say that they are gone. */
   const forgetUnasked = (): void => {
@@ -336,7 +343,8 @@ export function createIntake({ input, slices, codec, store, log, published: told
       const wanted = new Set(names);
       for (const book of [known[type], findings[type].refused]) {
         for (const name of book.keys()) {
-          if (!wanted.has(name) && store.held(type, name) === undefined) forgetOf(type, name);
+          if (wanted.has(name) || name === HTTP_PROXY_OF_0_8) continue;
+          if (store.held(type, name) === undefined) forgetOf(type, name);
         }
       }
     }

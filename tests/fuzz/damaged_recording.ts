@@ -5,8 +5,8 @@
  */
 import fc from "fast-check";
 import { MeshError } from "../../agent/core/errors.ts";
-import { RESOURCE_TYPES, typeUrlOf } from "../../agent/xds/types.ts";
-import type { Messages } from "../../protos/schema.ts";
+import { RESOURCE_TYPES, type ResourceType, typeOfUrl, typeUrlOf } from "../../agent/xds/types.ts";
+import type { Messages, Schema } from "../../protos/schema.ts";
 import type { RecordedAnswer, Recording } from "../harness/recorded_plane.ts";
 
 /** One hurt of a recorded stream; `at`, `inner`, `byte`: fractions of what there is to choose from. */
@@ -26,6 +26,8 @@ export interface Hurt {
     | "other type"
     | "wrong type inside"
     | "empty resource"
+    | "bad value"
+    | "wrong wrapper"
     | "same name twice";
   readonly at: number;
   readonly inner: number;
@@ -52,6 +54,9 @@ export const hurt: fc.Arbitrary<Hurt> = fc.record({
     "other type",
     "wrong type inside",
     "empty resource",
+    "bad value",
+    "bad value",
+    "wrong wrapper",
     "same name twice",
   ),
   at: fraction,
@@ -128,6 +133,18 @@ function again({ schema, delta }: Recording, answer: RecordedAnswer): RecordedAn
   };
 }
 
+const SOCKET = { socket_address: { address: "not an address", port_value: 99_999 } };
+/** Fields that decode and cannot be used; appended to a resource they replace what it had, or stand beside it. */
+const BAD_VALUES: Readonly<Record<ResourceType, (schema: Schema) => Uint8Array>> = {
+  CDS: (schema) => schema.encode("Cluster", { connect_timeout: { seconds: -1 } }),
+  EDS: (schema) =>
+    schema.encode("ClusterLoadAssignment", {
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: SOCKET } }] }],
+    }),
+  LDS: (schema) => schema.encode("Listener", { address: SOCKET }),
+  RDS: (schema) => schema.encode("RouteConfiguration", { vhost_header: "x-host" }),
+};
+
 /** A copy of the bytes with one bit flipped, or cut. */
 function hurtBytes(bytes: Uint8Array, { kind, byte, bit }: Hurt): Uint8Array {
   const at = Math.floor(byte * bytes.length);
@@ -162,10 +179,22 @@ function hurtMessage({ schema, generation, delta }: Recording, bytes: Uint8Array
   const item = items[i];
   const any = item === undefined ? null : "resource" in item ? item.resource : item;
   if (item === undefined || any === null) return hurtBytes(bytes, h);
-  const changed: Messages["Any"] = h.kind === "wrong type inside"
+  const type = typeOfUrl(any.type_url);
+  const changed = h.kind === "wrong type inside"
     ? { ...any, type_url: other }
-    : { ...any, value: h.kind === "empty resource" ? new Uint8Array() : hurtBytes(any.value, h) };
+    : h.kind === "empty resource"
+    ? { ...any, value: new Uint8Array() }
+    : h.kind === "bad value" && type !== undefined
+    ? { ...any, value: Uint8Array.from([...any.value, ...BAD_VALUES[type](schema)]) }
+    : h.kind === "wrong wrapper" && "resource" in item
+    ? any
+    : { ...any, value: hurtBytes(any.value, h) };
   if (h.kind === "same name twice") items.push(item);
-  else items[i] = "resource" in item ? { ...item, resource: changed } : changed;
+  else if (!("resource" in item)) items[i] = changed;
+  else {items[i] = {
+      ...item,
+      resource: changed,
+      ...(h.kind === "wrong wrapper" ? { name: `${item.name}.other` } : {}),
+    };}
   return schema.encode(name, { ...response, resources: items } as never);
 }
