@@ -7,6 +7,7 @@ import { GRACE_MS } from "./ads.ts";
 import { SILENT_MS, SLOW_MS } from "./ads_stream.ts";
 import { GATHER_MS } from "./intake.ts";
 import { createWorldHolder } from "./world.ts";
+import type { Listener } from "../model/model.ts";
 import type { Publication } from "./types.ts";
 
 Deno.test("first sync: CDS, EDS, LDS, RDS in this order, published once and whole, ready then", async () => {
@@ -214,6 +215,40 @@ Deno.test("a resource of another type keeps the whole response out: it could be 
     assert.deepEqual(codes(), ["D211"]);
     // The same message of another generation is no other type.
     call.answer("EDS", [{ ...assignmentOf(A), typeUrl: typeUrlOf("v2", "EDS") }]);
+    await settled();
+    assert.deepEqual(codes(), []);
+  });
+});
+
+Deno.test("a listener that its address kept out is taken in when the same comes again and the address is free", async () => {
+  await withAds({}, async ({ peer, codes, publications }) => {
+    const call = peer.last;
+    await syncWith(call);
+    const moved = { ...listenerOf(80), value: { ...(listenerOf(80).value as Listener), port: 81 } };
+    call.answer("LDS", [listenerOf(81), moved]);
+    await settled();
+    assert.deepEqual(codes(), ["D212"]);
+    call.answer("LDS", [moved]);
+    await settled();
+    assert.deepEqual(codes(), []);
+    const { program } = publications.at(-1) as Publication;
+    assert.deepEqual([...program.listeners?.values() ?? []].map(({ port }) => port), [81]);
+  });
+});
+
+Deno.test("endpoints and tables that nothing asks for any more leave no finding", async () => {
+  await withAds({}, async ({ peer, codes }) => {
+    const call = peer.last;
+    await syncWith(call);
+    call.answer("CDS", [clusterOf(A), clusterOf(B)]);
+    call.answer("LDS", [listenerOf(80), listenerOf(81)]);
+    await settled();
+    call.answer("EDS", [{ ...assignmentOf(B, 1), bad: "endpoints[0]" }]);
+    call.answer("RDS", [{ ...tableOf(81, "b.test", B), bad: "virtual_hosts[0]" }]);
+    await settled();
+    assert.deepEqual(codes(), ["D212", "D212"]);
+    call.answer("CDS", [clusterOf(A)]);
+    call.answer("LDS", [listenerOf(80)]);
     await settled();
     assert.deepEqual(codes(), []);
   });

@@ -114,7 +114,7 @@ export class HeldRoutes {
   }
 
   /** What is not wanted is passed over; a wanted table that the control plane removes stays, as in Envoy. */
-  takeTables(resources: ReadonlyMap<string, RouteConfiguration>, refused: readonly string[]): void {
+  takeTables(resources: ReadonlyMap<string, RouteConfiguration>, unusable: readonly string[]): void {
     this.tablesSpoken = true;
     this.revision++;
     for (const [said, table] of resources) {
@@ -125,7 +125,7 @@ export class HeldRoutes {
       const inForce = this.#tables.get(name);
       if (inForce !== undefined) inForce.revision = this.revision;
     }
-    for (const name of refused) this.#missing.delete(this.nameOf(name));
+    for (const name of unusable) this.#missing.delete(this.nameOf(name));
   }
 
   /** Pilot 0.8 asked for `http_proxy` answers with a table named `0`, and calls it so inside listeners. */

@@ -96,6 +96,8 @@ class Store implements XdsStore {
   apply<T extends ResourceType>(type: T, update: Update<T>, nowMs: number): readonly Diagnostic[] {
     const { resources, removed, complete, refused = [] } = update;
     const bad = new Set(refused);
+    // As Envoy: that there is nothing, or nothing sound, is an answer too and ends the waiting.
+    const unusable = removed.length === 0 ? refused : [...refused, ...removed];
     const absentGo = complete ? (name: string) => !resources.has(name) && !bad.has(name) : undefined;
     let problems: readonly Diagnostic[] = [];
     if (type === "CDS") {
@@ -106,13 +108,13 @@ class Store implements XdsStore {
     } else if (type === "EDS") {
       this.#assignmentsSpoken = true;
       const assignments = resources as ReadonlyMap<string, ClusterLoadAssignment>;
-      if (this.#clusters.takeAssignments(assignments, refused)) this.#promote(nowMs);
+      if (this.#clusters.takeAssignments(assignments, unusable)) this.#promote(nowMs);
     } else {
       if (type === "LDS") {
         const listeners = resources as ReadonlyMap<string, Listener>;
         problems = this.#routes.takeListeners(listeners, removed, absentGo, nowMs);
       } else {
-        this.#routes.takeTables(resources as ReadonlyMap<string, RouteConfiguration>, refused);
+        this.#routes.takeTables(resources as ReadonlyMap<string, RouteConfiguration>, unusable);
       }
       this.#routes.propose();
       if (this.#nameClusters()) this.#settleClusters(nowMs);

@@ -350,6 +350,18 @@ const RULES: readonly (readonly [string, () => void])[] = [
     shelf.lds(listener);
     assert.equal(shelf.clusters, "");
   }],
+  ["endpoints and tables that the control plane says are gone are not waited for", () => {
+    const shelf = synced();
+    shelf.cds(eds("a"), eds("b"), eds("c"));
+    shelf.lds(http(80, "80"), http(81, "81"));
+    shelf.rds(table("80", { x: "c" }));
+    assert.equal(shelf.tables, "80: x>a; http_proxy:");
+    assert.equal(shelf.listeners, "0.0.0.0_80");
+    shelf.take("EDS", [], { removed: ["c"] });
+    assert.equal(shelf.tables, "80: x>c; http_proxy:");
+    shelf.take("RDS", [], { removed: ["81"] });
+    assert.equal(shelf.listeners, "0.0.0.0_80,0.0.0.0_81");
+  }],
   ["of two listeners on one address the second is refused; the one that is there is the first", () => {
     const shelf = new Shelf();
     const [first, second] = [tcp("first", "10.0.0.5", 80, "a"), tcp("second", "10.0.0.5", 80, "b")];

@@ -95,7 +95,7 @@ export class WarmClusters {
   /** Takes endpoints in; true when a cluster became warm by them. A name of no cluster said is passed over. */
   takeAssignments(
     resources: ReadonlyMap<string, ClusterLoadAssignment>,
-    refused: readonly string[],
+    unusable: readonly string[],
   ): boolean {
     let warmed = false;
     for (const [edsName, assignment] of resources) {
@@ -105,8 +105,7 @@ export class WarmClusters {
       this.#loadAssignments = undefined;
       for (const name of users) if (this.#cold.has(name)) warmed = this.#warm(name);
     }
-    // As Envoy: endpoints that cannot be used end the waiting.
-    for (const edsName of refused) {
+    for (const edsName of unusable) {
       for (const name of this.#users.get(edsName) ?? []) if (this.#cold.has(name)) warmed = this.#warm(name);
     }
     return warmed;
