@@ -4,7 +4,7 @@
  * The setting is that of peers.ts; the load is wrk with one thread. CPU is user and system time of the proxy's process
  * over its requests. Compare within one run only.
  *
- * Flags: --quick (short rounds, fewer cases), --rounds N, --seconds N, --targets nginx,agent, --cases c32,large,
+ * Flags: --quick (short rounds, fewer cases), --rounds N, --seconds N, --targets nginx,agent,bundle, --cases c32,large,
  * --no-start, --no-scale (10,000 services from files) and --no-ads (from a control plane) leave parts out, --out FILE (write the tables there as well).
  *
  * @example

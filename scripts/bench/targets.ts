@@ -8,6 +8,7 @@ import {
   nginxConfig,
   upstreamConfig,
 } from "./peers.ts";
+import { BUNDLE, bundle } from "../bundle.ts";
 import { V8_FLAGS } from "../compile.ts";
 import { TARGET } from "./peers.ts";
 import { freePort, type Running, start, untilAnswers } from "./process.ts";
@@ -18,7 +19,8 @@ export interface Target extends Running {
   readonly readyMs: number;
 }
 
-export type TargetName = "nginx" | "haproxy" | "envoy" | "agent";
+/** `bundle`: the agent as `deno task bundle` makes it. */
+export type TargetName = "nginx" | "haproxy" | "envoy" | "agent" | "bundle";
 
 export interface Ground {
   readonly directory: string;
@@ -84,8 +86,11 @@ export async function envoyBinary(): Promise<string> {
   return installed;
 }
 
-/** Command line and environment of the agent over a conf directory. */
-export function agentCommand(confDirectory: string): { command: string[]; env: Record<string, string> } {
+/** Command line and environment of the agent over a conf directory; `entry` relative to the repository. */
+export function agentCommand(
+  confDirectory: string,
+  entry = "mod.ts",
+): { command: string[]; env: Record<string, string> } {
   const binary = Deno.env.get("AGENT_BIN");
   return {
     command: binary === undefined
@@ -97,7 +102,7 @@ export function agentCommand(confDirectory: string): { command: string[]; env: R
         `--v8-flags=${V8_FLAGS.join(",")}`,
         "--config",
         `${repository}deno.json`,
-        `${repository}mod.ts`,
+        `${repository}${entry}`,
       ]
         .concat(["run", "--config", confDirectory])
       : [binary, "run", "--config", confDirectory],
@@ -130,6 +135,7 @@ export async function layGround(): Promise<Ground> {
   running.push(start("upstream", ["nginx", "-e", "stderr", "-c", `${directory}/upstream.conf`], upstreamLog));
   await untilAnswers(upstreamPort, TARGET, 5000, upstreamLog);
 
+  let bundled: Promise<void> | undefined;
   const commandOf = async (
     name: TargetName,
     port: number,
@@ -162,7 +168,10 @@ export async function layGround(): Promise<Ground> {
     }
     const conf = `${directory}/conf-${port}`;
     await writeConf(conf, agentSettings(port, freePort()), { "rules.yaml": agentRules(upstreamPort) });
-    return agentCommand(conf);
+    if (name !== "bundle") return agentCommand(conf);
+    bundled ??= bundle();
+    await bundled;
+    return agentCommand(conf, `${BUNDLE}/mod.js`);
   };
 
   return {
