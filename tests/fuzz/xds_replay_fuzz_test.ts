@@ -479,3 +479,22 @@ for (const [what, path, ...hurts] of REGRESSIONS) {
     assert.equal(await play(recording, hurts), await play(recording, []));
   });
 }
+
+Deno.test("damaged on the way: what came before bytes that are no response is in force at once", async () => {
+  const recording = await readRecording("istiod-2026-08/istioserver/updates");
+  const run = new Run(recording);
+  try {
+    await run.plane.opened();
+    await run.plane.play("start");
+    const before = run.program;
+    for (const { step, bytes } of recording.answers) {
+      if (step.startsWith("01-")) run.plane.call.deliver(bytes);
+    }
+    run.plane.call.deliver(Uint8Array.of(7));
+    for (let i = 0; i < 5; i++) await settled();
+    assert.ok(run.plane.call.closed);
+    assert.notEqual(run.program.routeConfigurations, before.routeConfigurations);
+  } finally {
+    await run.close();
+  }
+});
