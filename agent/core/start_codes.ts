@@ -77,6 +77,11 @@ export const START_CODES = {
     severity: "warning",
     hint: "A busy control plane may need minutes; the agent goes on waiting and then tries again.",
   },
+  D215: {
+    severity: "error",
+    hint:
+      "Install the agent anew and start it again; run from its sources it needs its packages (deno install).",
+  },
   D220: {
     severity: "error",
     hint:

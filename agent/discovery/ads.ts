@@ -14,7 +14,7 @@
  */
 import { type Diagnostic, diagnostic } from "../core/diagnostics.ts";
 import type { Code } from "../core/codes.ts";
-import type { MeshError } from "../core/errors.ts";
+import { MeshError } from "../core/errors.ts";
 import type { MessageStream, StreamTarget, StreamTransport } from "../core/ports.ts";
 import type { AgentConfig, ControlPlaneAddress } from "../settings/types.ts";
 import { delta as deltaReducer } from "../xds/delta.ts";
@@ -37,7 +37,7 @@ export const MAX_MESSAGE_BYTES = 256 << 20;
 export const KEEPALIVE_MS: Readonly<Record<Generation, number>> = { v2: 330_000, v3: 30_000 };
 /** A control plane that is away for less than this is no finding once there are rules, ms. */
 export const GRACE_MS = 10_000;
-/** A stream that lived this long after its sync takes back the growth of the waits, ms. */
+/** A stream that lived this long after its sync takes back the growth of the waits, and may be told of again, ms. */
 export const STEADY_MS = 10_000;
 
 const SERVICES: Readonly<Record<Generation, string>> = {
@@ -45,7 +45,7 @@ const SERVICES: Readonly<Record<Generation, string>> = {
   v3: "/envoy.service.discovery.v3.AggregatedDiscoveryService",
 };
 /** The control plane refuses, or asks to be spared: no hurry to ask again. */
-const SLOW_CODES: ReadonlySet<Code> = new Set<Code>(["D206", "D207", "D208", "D210"]);
+const SLOW_CODES: ReadonlySet<Code> = new Set<Code>(["D206", "D207", "D208", "D210", "D215"]);
 
 export interface AdsOptions {
   readonly generation: Generation;
@@ -123,8 +123,8 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
 
   const open = async (address: ControlPlaneAddress, delta: boolean): Promise<MessageStream> => {
     dial = new AbortController();
-    transport ??= await input.openTransport();
-    codec ??= await (options.openCodec ?? openCodec)();
+    transport ??= await loaded("the client of gRPC", input.openTransport);
+    codec ??= await loaded("the schema of xDS", options.openCodec ?? openCodec);
     intake ??= createIntake({
       input,
       slices,
@@ -157,6 +157,8 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
     board.mode = delta ? "delta" : "state-of-the-world";
     board.connects++;
     board.at("DNS");
+    // Of an earlier stream.
+    ignored.clear();
     let stopReturn: (() => void) | undefined;
     try {
       stream = await open(address, delta);
@@ -181,7 +183,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
           failure = undefined;
           board.reason = undefined;
           downSinceMs = undefined;
-          repeats.forget();
+          backoff.synced();
           log.log(quiet ? "debug" : "info", `synced with ${address.text}`, {
             source: name,
             ms: Math.round(clock.monotonic() - began),
@@ -252,7 +254,10 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
   ): number => {
     if (end.synced) {
       downSinceMs = clock.monotonic();
-      if (steadyMs >= STEADY_MS) backoff.reset();
+      if (steadyMs >= STEADY_MS) {
+        backoff.reset();
+        repeats.forget();
+      }
     }
     if (recalled) {
       recalled = false;
@@ -264,7 +269,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
       slowRound = true;
       order.restart();
       log.log("debug", `${address.text} ended the stream, as it does from time to time`, { source: name });
-      return backoff.next("quick");
+      return backoff.next("lost");
     }
     const error = asMeshError(
       end.error ?? new Error("it ended the stream before it had sent everything"),
@@ -279,8 +284,12 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
     board.reason = failureReason(error);
     failure = { error, address: address.text };
     const waitMs = waitAfter(end.synced, error);
-    if (end.synced || repeats.fresh("failure", board.reason)) {
-      log.log("warn", `${end.synced ? "lost" : "cannot use"} ${address.text}: ${failureText(error)}`, {
+    const what = end.synced ? "lost" : "cannot use";
+    const told = repeats.fresh(`${what} ${address.text}`, board.reason);
+    // One that comes and goes all the time is not told each time.
+    quiet = end.synced && !told;
+    if (told) {
+      log.log("warn", `${what} ${address.text}: ${failureText(error)}`, {
         source: name,
         nextTryMs: Math.round(waitMs),
       });
@@ -293,7 +302,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
     if (synced) {
       slowRound = true;
       order.restart();
-      return backoff.next("quick");
+      return backoff.next("lost");
     }
     slowRound &&= SLOW_CODES.has(error.code);
     if (order.advance()) return input.rng() * PACES.quick.firstMs;
@@ -379,6 +388,17 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
 
 async function openCodec(): Promise<XdsCodec> {
   return await (await import("../xds/codec.ts")).createCodec();
+}
+
+/** Loading what is only there when it is needed; a part that is missing is no trouble of the control plane. */
+async function loaded<T>(what: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    if (cause instanceof MeshError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new MeshError("D215", `Cannot load ${what}: ${reason}; want every part of the agent`, { cause });
+  }
 }
 
 /** Files of 15012, read by the transport on every connect. */

@@ -50,6 +50,7 @@ export interface AdsRigOptions {
   readonly accepting?: boolean;
   readonly config?: Partial<ReturnType<typeof configOf>["discovery"]>;
   readonly publish?: DiscoveryInput["publish"];
+  readonly openTransport?: DiscoveryInput["openTransport"];
 }
 
 /** Runs a test against a source; at the end nothing may be left: no timer, no open call. */
@@ -73,7 +74,7 @@ export async function withAds(options: AdsRigOptions, test: (rig: AdsRig) => Pro
     },
     openDirectory: () => assert.fail("no files here"),
     publish: options.publish ?? ((publication) => void publications.push(publication)),
-    openTransport: peer.openTransport,
+    openTransport: options.openTransport ?? peer.openTransport,
     rng: () => rig.random,
     yieldTurn: async () => {
       rig.turns++;

@@ -103,19 +103,23 @@ Deno.test("a normal end is no alarm: the next stream opens quietly, the world st
 Deno.test("a control plane that breaks right after each sync is not hurried", async () => {
   await withAds({}, async (rig) => {
     const waits: number[] = [];
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < 6; i++) {
       await syncWith(rig.peer.last);
       rig.peer.last.end(lost());
       await settled();
       waits.push(waitOf(rig));
       await rig.pass(waits[i]!);
     }
-    assert.deepEqual(waits, [250, 500, 1000, 2000]);
+    assert.deepEqual(waits, [250, 500, 1000, 2000, 2500, 2500]);
+    const told = (what: string) => rig.logs.filter((line) => line.includes(what)).length;
+    assert.equal(told("lost grpc://one.test"), 1, "the same loss is told once");
+    assert.equal(told("info synced with"), 2, "of what is not told the end is not told");
     await syncWith(rig.peer.last);
     await rig.pass(STEADY_MS);
     rig.peer.last.end(lost());
     await settled();
     assert.equal(waitOf(rig), 250, "a stream that stood takes the growth back");
+    assert.equal(told("lost grpc://one.test"), 2, "and is told of again");
   });
 });
 
@@ -214,6 +218,49 @@ Deno.test("failover: the next address after a short wait, the whole round before
     }
     assert.deepEqual(hosts(rig), ["one", "two", "one", "two", "one", "two", "one"]);
     assert.deepEqual(waits, [250, 250, 250, 500, 250, 1000]);
+  });
+});
+
+Deno.test("failover: what each address says is told once", async () => {
+  await withAds({ addresses: TWO, accepting: false }, async (rig) => {
+    for (let i = 0; i < 6; i++) {
+      rig.peer.last.refuse(i % 2 === 0 ? refused() : lost());
+      await settled();
+      await rig.pass(waitOf(rig));
+    }
+    assert.equal(rig.logs.filter((line) => line.startsWith("warn")).length, 2);
+  });
+});
+
+Deno.test("a sync takes back the waits of failures before it", async () => {
+  await withAds({ accepting: false }, async (rig) => {
+    for (let i = 0; i < 4; i++) {
+      rig.peer.last.refuse(refused());
+      await settled();
+      await rig.pass(waitOf(rig));
+    }
+    rig.peer.last.accept();
+    await settled();
+    await syncWith(rig.peer.last);
+    rig.peer.last.end(lost());
+    await settled();
+    await rig.pass(waitOf(rig));
+    rig.peer.last.refuse(refused());
+    await settled();
+    assert.equal(waitOf(rig), 250);
+  });
+});
+
+Deno.test("a part of the agent that cannot be loaded is told as that, and no control plane is blamed", async () => {
+  const openTransport = () => Promise.reject(new Error("Module not found"));
+  await withAds({ openTransport }, (rig) => {
+    assert.deepEqual(rig.codes(), ["D215"]);
+    assert.match(
+      rig.status().reason ?? "",
+      /^\[D215\] Cannot load the client of gRPC: Module not found; want/,
+    );
+    assert.equal(waitOf(rig), 22_500);
+    return Promise.resolve();
   });
 });
 

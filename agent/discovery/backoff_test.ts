@@ -27,3 +27,15 @@ Deno.test("a reset begins with the first wait again; a thousand tries do not ove
   backoff.reset();
   assert.equal(backoff.next("quick"), 500);
 });
+
+Deno.test("waits after a loss: the bound doubles from 500 ms to 5 s; a sync takes back the others, a reset these too", () => {
+  const backoff = createBackoff(() => 1);
+  const lost = () => backoff.next("lost");
+  assert.deepEqual([lost(), lost(), lost(), lost(), lost()], [500, 1000, 2000, 4000, 5000]);
+  backoff.next("quick");
+  backoff.next("slow");
+  backoff.synced();
+  assert.deepEqual([backoff.next("quick"), backoff.next("slow"), lost()], [500, 30_000, 5000]);
+  backoff.reset();
+  assert.equal(lost(), 500);
+});
