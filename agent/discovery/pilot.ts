@@ -39,7 +39,7 @@ import { createSlices } from "./sliced.ts";
 import type { DiscoveryInput, DiscoverySource, StartSource } from "./types.ts";
 
 /** A poll is this much earlier or later than refreshInterval at most, as a share of it. */
-export const JITTER = 0.2;
+const JITTER = 0.2;
 /** An address that failed rests this long, then twice as long, up to the second, ms. */
 export const REST_MS = { first: 30_000, max: 300_000 } as const;
 /** So many good polls running make an address as good as new. */
@@ -59,7 +59,7 @@ export function rulesComeByV1(routerAddresses: readonly ControlPlaneAddress[]): 
   return routerAddresses.every((address) => address.scheme === "http");
 }
 
-export interface PilotOptions {
+interface PilotOptions {
   /** As status shows it. */
   readonly name: string;
   /** False: only the registration. */
@@ -67,7 +67,7 @@ export interface PilotOptions {
 }
 
 /** Starts at once; nothing is thrown. */
-export function startPilot(input: DiscoveryInput, { name, rules }: PilotOptions): DiscoverySource {
+function startPilot(input: DiscoveryInput, { name, rules }: PilotOptions): DiscoverySource {
   const { config, clock, log } = input;
   const { addresses, hosts, connectTimeoutMs } = config.discovery;
   const { refreshIntervalMs } = config.serviceDiscovery;

@@ -14,9 +14,9 @@ import type { V1Board, V1Kind } from "./pilot_status.ts";
 import type { Slices } from "./sliced.ts";
 
 /** One answer, from the connection to its last byte, ms. */
-export const ANSWER_MS = 30_000;
+const ANSWER_MS = 30_000;
 /** Largest answer taken in, bytes: 10,000 services with 10 endpoints are about 10 MB. */
-export const MAX_ANSWER_BYTES = 64 << 20;
+const MAX_ANSWER_BYTES = 64 << 20;
 /** Answers running that must say the same before something that was there is believed to be gone as a whole. */
 export const CONFIRMATIONS = 3;
 

@@ -15,7 +15,7 @@ export interface PerFilter {
   readonly cors?: CorsPolicy | null;
 }
 
-export const NO_FILTERS: PerFilter = {};
+const NO_FILTERS: PerFilter = {};
 
 interface FilterLevel {
   readonly per_filter_config?: Readonly<Record<string, Messages["Struct"]>>;

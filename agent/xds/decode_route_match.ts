@@ -88,7 +88,7 @@ export function shareOf(fraction: Messages["FractionalPercent"] | null | undefin
   return fraction.numerator / (DENOMINATORS[fraction.denominator] ?? 100);
 }
 
-export function decodeHeaderMatcher(
+function decodeHeaderMatcher(
   m: Messages["HeaderMatcher"],
   at: string,
   found: Findings,

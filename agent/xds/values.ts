@@ -2,7 +2,7 @@
 import { type Diagnostic, diagnostic, type Origin, type Severity } from "../core/diagnostics.ts";
 import { oneLine } from "../core/one_line.ts";
 import type { Messages } from "../../protos/schema.ts";
-import type { Duration, FractionalPercent, RegexMatcher, StringMatcher } from "../model/model.ts";
+import type { Duration, FractionalPercent } from "../model/model.ts";
 
 /** Seconds and nanos as proto-JSON text: `0s`, `0.025s`, 1.5 s as `1.500s`. Undefined when absent. */
 export function durationText(duration: Messages["Duration"] | null): Duration | undefined {
@@ -37,36 +37,6 @@ const DENOMINATORS = ["HUNDRED", "TEN_THOUSAND", "MILLION"] as const;
 export function fractionalPercent(value: Messages["FractionalPercent"]): FractionalPercent | undefined {
   const denominator = DENOMINATORS[value.denominator];
   return denominator === undefined ? undefined : { numerator: value.numerator, denominator };
-}
-
-/** Undefined when the message names no kind that we know. */
-export function stringMatcher(value: Messages["StringMatcher"]): StringMatcher | undefined {
-  const matcher = stringMatcherKind(value);
-  if (matcher === undefined) return undefined;
-  return value.ignore_case ? { ...matcher, ignoreCase: true } : matcher;
-}
-
-function stringMatcherKind(value: Messages["StringMatcher"]): StringMatcher | undefined {
-  switch (value.match_pattern) {
-    case "exact":
-      return { exact: value.exact ?? "" };
-    case "prefix":
-      return { prefix: value.prefix ?? "" };
-    case "suffix":
-      return { suffix: value.suffix ?? "" };
-    case "contains":
-      return { contains: value.contains ?? "" };
-    case "regex":
-      return { safeRegex: { regex: value.regex ?? "" } };
-    case "safe_regex":
-      return { safeRegex: regexMatcher(value.safe_regex) };
-    default:
-      return undefined;
-  }
-}
-
-export function regexMatcher(value: Messages["RegexMatcher"] | null): RegexMatcher {
-  return { regex: value?.regex ?? "" };
 }
 
 /** envoy.type.Percent; undefined when absent, a problem outside of 0 to 100. */

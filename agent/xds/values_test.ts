@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadSchema, type Messages, type Partly } from "../../protos/schema.ts";
-import { durationText, findings, fractionalPercent, isPositive, ruleOf, stringMatcher } from "./values.ts";
+import { durationText, findings, fractionalPercent, isPositive, ruleOf } from "./values.ts";
 
 const schema = await loadSchema();
 const made = <K extends keyof Messages>(name: K, value: Partly<Messages[K]>): Messages[K] =>
@@ -32,18 +32,6 @@ for (const [seconds, nanos, text, positive] of durations) {
 Deno.test("no duration", () => {
   assert.equal(durationText(null), undefined);
   assert.equal(isPositive(null), false);
-});
-
-Deno.test("string matchers", () => {
-  const of = (value: Partly<Messages["StringMatcher"]>) => stringMatcher(made("StringMatcher", value));
-  assert.deepEqual(of({ exact: "" }), { exact: "" });
-  assert.deepEqual(of({ prefix: "a" }), { prefix: "a" });
-  assert.deepEqual(of({ suffix: "a" }), { suffix: "a" });
-  assert.deepEqual(of({ contains: "a", ignore_case: true }), { contains: "a", ignoreCase: true });
-  assert.deepEqual(of({ regex: "a+" }), { safeRegex: { regex: "a+" } });
-  assert.deepEqual(of({ safe_regex: { regex: "a+" } }), { safeRegex: { regex: "a+" } });
-  assert.equal(of({ custom: {} }), undefined);
-  assert.equal(of({}), undefined);
 });
 
 Deno.test("fractions", () => {

@@ -6,7 +6,7 @@ import type { WireReader } from "../../protos/schema.ts";
 
 // Tags: field number << 3 | wire type (0 varint, 2 length-delimited).
 export const F1 = 0x0a;
-export const F1_VARINT = 0x08;
+const F1_VARINT = 0x08;
 export const F2 = 0x12;
 export const F2_VARINT = 0x10;
 export const F3 = 0x1a;

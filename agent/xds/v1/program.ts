@@ -233,7 +233,7 @@ function sameList(a: readonly VirtualHost[], b: readonly VirtualHost[]): boolean
 }
 
 /** `before` when both have the same entries in the same order. */
-export function shareMap<K, V>(
+function shareMap<K, V>(
   before: ReadonlyMap<K, V> | undefined,
   now: ReadonlyMap<K, V>,
 ): ReadonlyMap<K, V> {
