@@ -42,9 +42,11 @@ export interface Question<T> {
   readonly sizeOf?: (value: T) => number;
   /** What else the value depends on. */
   readonly salt?: string;
+  /** Whether 404 says that this Pilot does not serve such paths; default: it is trouble. */
+  readonly optional?: true;
 }
 
-/** `absent`: 404 as of a path that is not served. */
+/** `absent`: 404 of an optional path. */
 export type Outcome = "new" | "same" | "absent" | "bad";
 
 export interface AskOptions {
@@ -62,7 +64,7 @@ export type Ask = <T extends object>(
 
 /** The function rejects with the MeshError of the GET. */
 export function createAsk(http: HttpClient, { connectTimeoutMs, board, slices }: AskOptions): Ask {
-  return async (address, known, { kind, path, decode, sizeOf, salt = "" }) => {
+  return async (address, known, { kind, path, decode, sizeOf, salt = "", optional }) => {
     board.sent(kind);
     const answer = await http.get(address, path, {
       timeoutMs: Math.max(ANSWER_MS, connectTimeoutMs),
@@ -79,7 +81,7 @@ export function createAsk(http: HttpClient, { connectTimeoutMs, board, slices }:
       return "bad";
     };
     // A path that is served answers 404 to a node that Pilot does not like: `LDS unexpected service-node`.
-    if (answer.status === 404 && !/^[A-Z]DS /.test(textOf(answer))) {
+    if (answer.status === 404 && optional === true && !/^[A-Z]DS /.test(textOf(answer))) {
       delete known.failure;
       return "absent";
     }

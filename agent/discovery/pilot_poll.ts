@@ -185,6 +185,7 @@ export class V1Poller {
     const known = this.#registration;
     const outcome = await this.#note(address, known, {
       kind: "registration",
+      optional: true,
       path: REGISTRATION,
       decode: (json, version) =>
         registrationSteps(
@@ -215,6 +216,7 @@ export class V1Poller {
     const path = `/v1/listeners/${tail}`;
     const outcome = await this.#note(address, listeners, {
       kind: "listeners",
+      optional: true,
       path,
       decode: function* (json, version) {
         yield;

@@ -276,6 +276,20 @@ Deno.test("404 of a path that is served is trouble, not a Pilot without routes",
   assert.ok(codes(run.source).includes("D220"));
 });
 
+Deno.test("a Pilot that serves listeners and no clusters is told of while it is waited for", async () => {
+  await using pilot = await playing("pilot-0.8.0/v1/routerule");
+  pilot.forget(CLUSTERS);
+  await using run = await start([pilot]);
+  assert.equal(run.world.current.revision, 0);
+  assert.match(
+    run.source.problems().find((p) => p.code === "D220")?.message ?? "",
+    /\/v1\/clusters\/.* answers 404/,
+  );
+  await pilot.play("pilot-0.8.0/v1/routerule");
+  await run.poll();
+  assert.equal(run.decide("http://istioserver:8084/redirect"), "redirect");
+});
+
 Deno.test("a fault that changes in the listener alone reaches its routes", async () => {
   await using pilot = startRestPilot();
   const key = "a|http";
