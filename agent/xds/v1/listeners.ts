@@ -65,6 +65,11 @@ export function decodeListeners(value: unknown, origin: Origin, previous?: Liste
       continue;
     }
     if (listener === undefined) continue;
+    if (listeners.has(listener.name)) {
+      reading.fail(path, `Cannot use listener "${listener.name}" again: it is there already`, "D213");
+      problems.push(...reading.problems);
+      continue;
+    }
     const same = known !== undefined &&
       isSame({ ...known, origin: undefined }, { ...listener, origin: undefined });
     listeners.set(listener.name, same ? known : listener);

@@ -239,6 +239,17 @@ Deno.test("a nameless listener that leads to the workload itself, and TCP to it,
   assert.deepEqual(made?.listeners.get("b")?.filterChains.map((c) => c.tcp?.cluster), ["out.db"]);
 });
 
+Deno.test("of two listeners of one name the first counts, and the other is told", () => {
+  const http = (table: string) => ({
+    name: "l",
+    address: "tcp://0.0.0.0:80",
+    filters: [{ name: "http_connection_manager", config: { rds: { route_config_name: table } } }],
+  });
+  const made = decodeListeners({ listeners: [http("80"), http("81")] }, ORIGIN);
+  assert.deepEqual(made?.tables, ["80"]);
+  assert.deepEqual(made?.problems.map((p) => `${p.code} ${p.where.field}`), ["D213 listeners[1]"]);
+});
+
 Deno.test("a wildcard host with endpoints leads to them, one without to where the client wanted to", () => {
   const programs = createV1Programs({ namespace: "default", domainSuffix: "svc.cluster.local", hosts: [] });
   const typeWith = (hosts: unknown[]) => {
