@@ -43,7 +43,7 @@ import { openRulesDirectory } from "./net/watch.ts";
 import { createAccessLog } from "./observe/access_log.ts";
 import { createObserver, type MeshObserver } from "./observe/observer.ts";
 import { type ProxyOptions, type RunningProxy, startProxy } from "./proxy/proxy.ts";
-import type { AgentConfig } from "./settings/types.ts";
+import type { AgentConfig, SourceType } from "./settings/types.ts";
 
 /** Everything has a default that meets the real world. */
 export interface AgentOptions {
@@ -161,7 +161,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     if (adminServer !== undefined) log.log("info", `admin listening on ${addressText(adminServer.address)}`);
     world.onPublish((now, before) => {
       recompiled += now.stats["recompiled"] ?? 0;
-      tellPublication(log, now, before);
+      tellPublication(log, config.serviceDiscovery.type, now, before);
     });
     const plugin = await loading;
     source = plugin.start({
@@ -249,8 +249,13 @@ const MANY_CLUSTERS = 2000;
 /** New findings that one publication may put into the log; the rest is on /diagnostics. */
 const MAX_TOLD = 20;
 
-function tellPublication(log: Log, now: World, before: World): void {
-  log.log("info", "rules in force", { revision: now.revision, ...now.stats });
+function tellPublication(log: Log, type: SourceType, now: World, before: World): void {
+  const { program } = before;
+  // Of control planes: there they come and go all day.
+  const endpointsOnly = type !== "file" && now.program.loadAssignments !== program.loadAssignments &&
+    now.program.routeConfigurations === program.routeConfigurations &&
+    now.program.clusters === program.clusters && now.program.listeners === program.listeners;
+  log.log(endpointsOnly ? "debug" : "info", "rules in force", { revision: now.revision, ...now.stats });
   const known = new Set(before.diagnostics.map(formatDiagnostic));
   let told = 0;
   let untold = 0;

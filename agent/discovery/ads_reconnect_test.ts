@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { assignmentOf, clusterOf, listenerOf, settled, tableOf } from "../../tests/harness/ads_peer.ts";
+import type { StreamTransport } from "../core/ports.ts";
 import { MeshError } from "../core/errors.ts";
 import { RETURN_MS } from "./address_order.ts";
 import { STEADY_MS } from "./ads.ts";
@@ -88,6 +89,7 @@ Deno.test("a normal end is no alarm: the next stream opens quietly, the world st
       await pass(250);
       await syncWith(peer.last);
       assert.equal(status().step, "synced");
+      assert.equal(status().nextTryMs, undefined);
     }
     assert.equal(status().connects, 6);
     assert.equal(publications.length, 1, "nothing had changed");
@@ -185,6 +187,59 @@ Deno.test("delta: changes only; a new stream says what is held", async () => {
     peer.last.answer("LDS", []);
     await settled();
     assert.equal(status().step, "synced");
+  });
+});
+
+Deno.test("delta: a version that changed alone is told to the next stream", async () => {
+  await withAds({ delta: true }, async ({ peer, pass }) => {
+    await syncWith(peer.last);
+    peer.last.answer("CDS", [{ ...clusterOf(A), version: "a2" }]);
+    await settled();
+    peer.last.end();
+    await settled();
+    await pass(250);
+    const cds = peer.last.sent("CDS")[0];
+    assert.deepEqual(cds?.kind === "delta" && cds.initialVersions, { [A]: "a2" });
+  });
+});
+
+Deno.test("a new stream is synced when what it changed is in force", async () => {
+  await withAds({}, async ({ peer, source, publications }) => {
+    await syncWith(peer.last);
+    let published = 0;
+    source.refresh().then(() => published = publications.length);
+    await settled();
+    const call = peer.last;
+    call.answer("CDS", [clusterOf(A)]);
+    call.answer("EDS", [assignmentOf(A, 1)]);
+    call.answer("LDS", [listenerOf(80)]);
+    call.answer("RDS", [tableOf(80, "b.test", A)]);
+    // The one before could wait for this one.
+    call.answer("EDS", [assignmentOf(A, 1)]);
+    await settled();
+    assert.equal(published, 2);
+  });
+});
+
+Deno.test("what was taken in when a stream breaks is in force at once", async () => {
+  await withAds({}, async ({ peer, publications }) => {
+    await syncWith(peer.last);
+    peer.last.answer("EDS", [assignmentOf(A, 2)]);
+    peer.last.garble();
+    await settled();
+    assert.equal(publications.length, 2);
+  });
+});
+
+Deno.test("a first sync that is under way is not broken off by refresh", async () => {
+  await withAds({}, async ({ peer, source }) => {
+    let done = false;
+    source.refresh().then(() => done = true);
+    await settled();
+    assert.equal(peer.calls.length, 1);
+    assert.equal(done, false);
+    await syncWith(peer.last);
+    assert.equal(done, true);
   });
 });
 
@@ -366,6 +421,23 @@ Deno.test("refresh: ends a wait, or the stream that stands, and resolves when it
     await settled();
     assert.equal(done, 3, "a failed try is an outcome too");
     await pass(0);
+  });
+});
+
+Deno.test("close: what opens later is closed", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let open = async (): Promise<StreamTransport> => await Promise.reject(new Error("not yet"));
+  const openTransport = async () => {
+    await promise;
+    return await open();
+  };
+  await withAds({ openTransport }, async ({ source, peer }) => {
+    open = peer.openTransport;
+    const closing = source.close();
+    resolve();
+    await settled();
+    await closing;
+    assert.equal(peer.last.closed, true);
   });
 });
 

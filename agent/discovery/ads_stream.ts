@@ -99,7 +99,6 @@ export interface StreamEnd {
 export async function followStream(stream: MessageStream, context: StreamContext): Promise<StreamEnd> {
   const { board, clock, codec, intake, session, slices, store } = context;
   const answered = new Set<ResourceType>();
-  const resuming = store.synced();
   let synced = false;
   let slow = false;
   let busy = false;
@@ -123,8 +122,8 @@ export async function followStream(stream: MessageStream, context: StreamContext
   };
   const asked = (type: ResourceType): boolean => {
     if (type === "CDS" || type === "LDS") return true;
-    // What is held need not be sent again by a control plane that compares versions.
-    return !(context.delta && resuming) && store.wanted(type).length > 0;
+    // In delta a control plane that compares versions sends nothing of what is held; what is not keeps the store waiting.
+    return !context.delta && store.wanted(type).length > 0;
   };
   const watchSilence = (): void => {
     cancelWatch?.();

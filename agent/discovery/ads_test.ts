@@ -89,10 +89,12 @@ Deno.test("what changes nothing publishes nothing and is not decoded again", asy
     const call = peer.last;
     await syncWith(call);
     const decoded = { ...peer.decoded };
+    const { bytes } = type("CDS");
     for (let round = 0; round < 3; round++) await syncWith(call);
     assert.equal(publications.length, 1);
     assert.deepEqual(peer.decoded, decoded);
     assert.equal(type("CDS").received, 4);
+    assert.ok(type("CDS").bytes >= 4 * bytes, "bytes of all of them");
     const ack = call.last("CDS");
     assert.ok(ack?.kind === "sotw" && ack.version === type("CDS").version, "every response is acknowledged");
   });
@@ -258,11 +260,14 @@ Deno.test("a name twice keeps the whole response out", async () => {
   await withAds({}, async ({ peer, type, codes }) => {
     const call = peer.last;
     await syncWith(call);
+    call.answer("CDS", [clusterOf(A), { ...clusterOf(B), bad: "name" }, clusterOf(B)]);
+    await settled();
+    assert.match(call.last("CDS")?.error ?? "", /outbound\|80\|\|b\.test.*twice/);
     call.answer("CDS", [clusterOf(A), clusterOf(B), clusterOf(B)]);
     await settled();
     assert.match(call.last("CDS")?.error ?? "", /outbound\|80\|\|b\.test.*twice/);
     assert.equal(type("CDS").resources, 1);
-    assert.equal(type("CDS").nacks, 1);
+    assert.equal(type("CDS").nacks, 2);
     assert.deepEqual(codes(), ["D213"]);
   });
 });
@@ -281,7 +286,7 @@ Deno.test("a message that is no response ends the stream; the world stays", asyn
 });
 
 Deno.test("a type that was never asked for is ignored and told once", async () => {
-  await withAds({}, async ({ peer, codes, logs }) => {
+  await withAds({}, async ({ peer, codes, logs, pass }) => {
     const call = peer.last;
     await syncWith(call);
     call.answer("CDS", [], { typeUrl: "type.googleapis.com/istio.networking.nds.v1.NameTable" });
@@ -289,6 +294,10 @@ Deno.test("a type that was never asked for is ignored and told once", async () =
     await settled();
     assert.deepEqual(codes(), ["D223"]);
     assert.equal(logs.filter((line) => line.includes("NameTable")).length, 1);
+    call.end();
+    await settled();
+    await pass(250);
+    assert.deepEqual(codes(), [], "it ends with its stream");
   });
 });
 
@@ -330,6 +339,38 @@ Deno.test("nothing for 15 s: D214 until it answers; nothing at all for 120 s: th
     assert.deepEqual(codes(), []);
     await pass(SILENT_MS * 10);
     assert.equal(status().step, "synced", "later silence is peace");
+  });
+});
+
+Deno.test("endpoints that do not come hold up a change no longer than their cluster says", async () => {
+  await withAds({}, async ({ peer, pass, publications }) => {
+    const call = peer.last;
+    await syncWith(call);
+    call.answer("CDS", [clusterOf(A), clusterOf(B, { edsInitialFetchTimeout: "3s" })]);
+    await settled();
+    call.answer("RDS", [tableOf(80, "a.test", B)]);
+    await settled();
+    await pass(2_999);
+    assert.equal(publications.length, 1);
+    await pass(1);
+    assert.equal(publications.length, 2);
+  });
+});
+
+Deno.test("names that follow from a response come after its ACK", async () => {
+  await withAds({}, async ({ peer }) => {
+    const call = peer.last;
+    call.answer("CDS", [clusterOf(A), clusterOf(B)]);
+    await settled();
+    call.answer("EDS", [assignmentOf(A, 1), assignmentOf(B, 2)]);
+    call.answer("LDS", [listenerOf(80)]);
+    await settled();
+    call.answer("RDS", [tableOf(80, "a.test", A)]);
+    await settled();
+    const before = call.requests.length;
+    call.answer("CDS", [clusterOf(A)]);
+    await settled();
+    assert.deepEqual(call.requests.slice(before).map(({ type }) => type), ["CDS", "EDS"]);
   });
 });
 

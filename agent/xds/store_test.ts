@@ -350,6 +350,22 @@ const RULES: readonly (readonly [string, () => void])[] = [
     shelf.lds(listener);
     assert.equal(shelf.clusters, "");
   }],
+  ["before any table came none is overdue", () => {
+    const shelf = new Shelf();
+    shelf.cds(fixed("a"));
+    shelf.lds(http(80, "80"));
+    assert.equal(shelf.store.deadline(), undefined);
+    shelf.rds(table("http_proxy", {}));
+    assert.equal(shelf.store.deadline(), 15_000);
+  }],
+  ["a listener whose table is in force does not wait for the next one of it", () => {
+    const shelf = synced();
+    shelf.cds(eds("a"), eds("b"), eds("c"));
+    shelf.rds(table("80", { x: "c" }));
+    shelf.lds(http(80, "80", { address: "10.0.0.9" }));
+    assert.equal(shelf.program.listeners?.get("0.0.0.0_80")?.address, "10.0.0.9");
+    assert.equal(shelf.tables, "80: x>a; http_proxy:");
+  }],
   ["endpoints and tables that the control plane says are gone are not waited for", () => {
     const shelf = synced();
     shelf.cds(eds("a"), eds("b"), eds("c"));
