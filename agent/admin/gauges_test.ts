@@ -46,6 +46,9 @@ Deno.test("what a source does is exposed by source and type, counters as counter
       'mesh_agent_xds_last_response_timestamp_seconds{source="pilotv3",type="CDS"} 1.5',
     ]
   ) assert.ok(text.includes(line + "\n"), `${line} in\n${text}`);
+  const away = expose([{ ...SOURCE, step: "waiting" }]);
+  assert.match(away, /^mesh_agent_xds_synced\{source="pilotv3"\} 0$/m);
+  assert.match(away, /^mesh_agent_ready 1$/m);
 });
 
 Deno.test("files have no series of control planes", () => {

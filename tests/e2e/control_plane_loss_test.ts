@@ -1,6 +1,8 @@
 /** The control plane goes away, freezes, trickles, breaks off: traffic goes on, and on its return the agent is in step again. */
 import assert from "node:assert/strict";
-import { GENERATIONS, type Mesh, nameOf, startMesh } from "../harness/mesh.ts";
+import { until } from "../harness/bytes.ts";
+import { askOnce } from "../harness/client.ts";
+import { GENERATIONS, type Mesh, nameOf, service, startMesh } from "../harness/mesh.ts";
 import { deadPort } from "../harness/upstream.ts";
 
 const ISTIOD = { temper: "istiod", delta: true } as const;
@@ -23,13 +25,27 @@ async function underLoad(mesh: Mesh, happens: (answers: (count: number) => Promi
 for (const generation of GENERATIONS) {
   Deno.test(`control plane, ${nameOf(generation)}: killed under load, no request fails; back, it is followed again`, async () => {
     await using mesh = await startMesh(generation);
+    const { plane: first, agent: { admin } } = mesh;
+    await first.serve([mesh.split({ v1: 100, v2: 0 }), service("extra", 9095, mesh.v2)].join("---\n"));
+    await mesh.answeredBy("v2", "extra:9095");
     await underLoad(mesh, async (answers) => {
-      await mesh.plane.kill();
+      await first.kill();
       await answers(MANY);
+      const ready = await askOnce(
+        admin,
+        "GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+      );
+      assert.equal(ready.status, 200, "never unready again");
       await mesh.restartPlane(mesh.split({ v1: 0, v2: 100 }));
       await mesh.answeredBy("v2");
     });
+    // Removed while there was no stream.
+    await until(
+      async () => await mesh.instance("extra:9095") !== "v2",
+      "the end of what the new one does not know",
+    );
     assert.equal(mesh.plane.events.some((e) => e.kind === "panic"), false);
+    for (const { error } of [...first.requests(), ...mesh.plane.requests()]) assert.equal(error, undefined);
   });
 }
 
