@@ -19,8 +19,16 @@
  * ```
  */
 import { latin1, type MessageHead } from "../http1/head.ts";
-import { DEFAULT_LIMITS, type Http2Limits, MAX_WINDOW, type PeerSettings } from "./settings.ts";
-import { announced, DEFAULT_TABLE_SIZE, DEFAULT_WINDOW } from "./settings.ts";
+import {
+  announced,
+  DEFAULT_LIMITS,
+  DEFAULT_TABLE_SIZE,
+  DEFAULT_WINDOW,
+  type Http2Limits,
+  MAX_WINDOW,
+  type PeerSettings,
+} from "./settings.ts";
+import { checkAnswer, checkData, checkTrailers } from "./answer_rules.ts";
 import * as floods from "./floods.ts";
 import { FrameReader, type FrameTarget } from "./frame_reader.ts";
 import * as frames from "./frames.ts";
@@ -32,6 +40,7 @@ import * as problem from "./problems.ts";
 import { ReceiveWindow } from "./receive_window.ts";
 import { Sending } from "./sending.ts";
 import { Http2Stream } from "./stream.ts";
+import { IGNORE, LAST_STREAM_ID, StreamTable } from "./stream_table.ts";
 
 export type { Http2Handler } from "./handler.ts";
 export { HeadPool } from "./header_rules.ts";
@@ -46,14 +55,10 @@ export interface Http2Options {
   readonly huffman?: boolean;
 }
 
-const CLOSED_RING = 64;
-/** Streams reset by us whose late frames are still told from nonsense. */
-const MAX_REMEMBERED_RESETS = 1000;
 /** Answers to control frames between two writes. */
 const MAX_PENDING_ANSWERS = 1000;
 /** A block this much larger than the list it may hold is not even decoded. */
 const BLOCK_FACTOR = 2;
-const LAST_STREAM_ID = 0x7fffffff;
 /** Payload of the ping that follows the first GOAWAY: its answer says that the peer has read it. */
 const FAREWELL = new TextEncoder().encode("farewell");
 const NO_BYTES = new Uint8Array(0);
@@ -63,7 +68,6 @@ export class Http2Connection {
   readonly limits: Http2Limits;
   readonly heads: HeadPool;
   readonly floods = new floods.Floods();
-  readonly streams = new Map<number, Http2Stream>();
   /** The connection is over: nothing is read or said any more. */
   failed = false;
   /** Why; 0 when the transport ended. */
@@ -75,16 +79,12 @@ export class Http2Connection {
   /** All of our SETTINGS were acknowledged. */
   settingsAcknowledged = false;
   readonly #handler: Http2Handler;
+  readonly #streams: StreamTable;
   readonly #sending: Sending;
   readonly #window: ReceiveWindow;
   readonly #decoder = new HpackDecoder(DEFAULT_TABLE_SIZE);
   readonly #builder: HeadBuilder;
   readonly #reader: FrameReader;
-  #nextId = 1;
-  /** Highest stream of the peer's that was taken. */
-  #lastPeerId = 0;
-  /** Streams above are ignored: our final GOAWAY was sent. */
-  #lastTaken = LAST_STREAM_ID;
   #awaitsFarewell = false;
   #answers = 0;
   /** Our pings that were not answered. */
@@ -92,14 +92,11 @@ export class Http2Connection {
   /** Whose DATA is under way; null when nobody wants it. */
   #dataStream: Http2Stream | null = null;
   #dataEnds = false;
-  #closedRing: Int32Array | null = null;
-  #closedCount = 0;
-  #resets: Set<number> | null = null;
-
   constructor(side: "client" | "server", handler: Http2Handler, options: Http2Options = {}) {
     this.server = side === "server";
     this.#handler = handler;
     const limits = this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#streams = new StreamTable(this.server, limits.maxConcurrentStreams);
     this.heads = options.heads ?? new HeadPool(limits.maxHeaderCount);
     this.#sending = new Sending(handler, limits, this.floods, { huffman: options.huffman ?? false });
     this.#window = new ReceiveWindow(this.#sending.out, limits);
@@ -118,6 +115,11 @@ export class Http2Connection {
     }
     frames.writeSettings(out, announced(limits, this.server));
     this.#window.renew();
+  }
+
+  /** Those that are not over, by number. */
+  get streams(): ReadonlyMap<number, Http2Stream> {
+    return this.#streams.open;
   }
 
   /** What the peer has announced. */
@@ -148,15 +150,15 @@ export class Http2Connection {
 
   /** Client: may a request be sent now? */
   get canRequest(): boolean {
-    return !this.failed && !this.draining && !this.peerDraining && this.#nextId < LAST_STREAM_ID &&
+    return !this.failed && !this.draining && !this.peerDraining && this.#streams.nextId < LAST_STREAM_ID &&
       this.streams.size < this.peer.maxConcurrentStreams;
   }
 
   /** Client: opens a stream with a request head; null when that cannot be now. */
   request(head: Uint8Array, endStream: boolean, https = false): Http2Stream | null {
     if (!this.canRequest) return null;
-    const stream = this.#open(this.#nextId);
-    this.#nextId += 2;
+    const stream = this.#open(this.#streams.nextId);
+    this.#streams.nextId += 2;
     const sending = this.#sending;
     const start = sending.beginBlock();
     const method = sending.messages.request(sending.out, head, https);
@@ -242,8 +244,8 @@ export class Http2Connection {
     if (this.draining && !this.#awaitsFarewell) return;
     this.draining = true;
     this.#awaitsFarewell = false;
-    this.#lastTaken = this.#lastPeerId;
-    frames.writeGoAway(out, this.#lastPeerId, problem.NO_ERROR, "");
+    this.#streams.lastTaken = this.#streams.lastPeerId;
+    frames.writeGoAway(out, this.#streams.lastPeerId, problem.NO_ERROR, "");
     this.#checkDrained();
   }
 
@@ -251,7 +253,7 @@ export class Http2Connection {
   fail(number: number): void {
     if (this.failed) return;
     const { code, what } = problem.problemOf(number);
-    frames.writeGoAway(this.#sending.out, this.#lastPeerId, code, what);
+    frames.writeGoAway(this.#sending.out, this.#streams.lastPeerId, code, what);
     this.failure = number;
     this.#endStreams(code, number);
     this.#handler.failed(number);
@@ -266,7 +268,7 @@ export class Http2Connection {
     this.failed = this.#reader.stopped = true;
     this.#dataStream = null;
     const streams = [...this.streams.values()];
-    this.streams.clear();
+    this.#streams.open.clear();
     for (const stream of streams) {
       stream.closed = true;
       stream.held = 0;
@@ -280,7 +282,7 @@ export class Http2Connection {
     const window = this.limits.streamWindow;
     const receive = this.settingsAcknowledged ? window : Math.max(window, DEFAULT_WINDOW);
     const stream = new Http2Stream(id, this.peer.initialWindowSize, receive);
-    this.streams.set(id, stream);
+    this.#streams.open.set(id, stream);
     return stream;
   }
 
@@ -301,11 +303,8 @@ export class Http2Connection {
   }
 
   #remove(stream: Http2Stream): void {
-    stream.closed = true;
-    this.streams.delete(stream.id);
+    this.#streams.remove(stream);
     if (stream.held > 0) this.#window.forget(stream);
-    const ring = this.#closedRing ??= new Int32Array(CLOSED_RING);
-    ring[this.#closedCount++ & (CLOSED_RING - 1)] = stream.id;
     this.#checkDrained();
   }
 
@@ -315,29 +314,16 @@ export class Http2Connection {
   }
 
   #rememberReset(id: number): void {
-    const resets = this.#resets ??= new Set();
-    resets.add(id);
-    if (resets.size > MAX_REMEMBERED_RESETS) {
-      for (const oldest of resets) {
-        resets.delete(oldest);
-        break;
-      }
-    }
+    this.#streams.rememberReset(id);
     // What is on its way already is no nonsense.
     this.floods.earn(floods.CLOSED, 32);
-  }
-
-  /** Never opened by anybody. */
-  #isIdle(id: number): boolean {
-    const peers = (id & 1) === 1 === this.server;
-    return peers ? id > this.#lastPeerId : id >= this.#nextId || this.server;
   }
 
   /** The stream broke the rules: RST_STREAM, and the handler is told when it knows the stream. */
   #streamError(id: number, number: number): void {
     const { code } = problem.problemOf(number);
     const stream = this.streams.get(id);
-    if (this.#isIdle(id)) return this.fail(number);
+    if (this.#streams.isIdle(id)) return this.fail(number);
     frames.writeReset(this.#sending.out, id, code);
     this.#rememberReset(id);
     if (stream !== undefined) {
@@ -392,13 +378,10 @@ export class Http2Connection {
     const stream = this.streams.get(id);
     if (stream === undefined) return this.#lateData(id);
     if (stream.remoteClosed) return problem.DATA_AFTER_END;
-    if (!stream.headReceived) return problem.DATA_BEFORE_HEADERS;
     stream.receiveWindow -= weight;
     if (stream.receiveWindow < 0) return problem.STREAM_WINDOW_EXCEEDED;
-    if (stream.expected >= 0) {
-      stream.expected -= length;
-      if (stream.expected < 0 || endStream && stream.expected > 0) return problem.LENGTH_DIFFERS;
-    }
+    const wrong = checkData(stream, length, endStream);
+    if (wrong < 0) return wrong;
     if (length > 0) {
       this.floods.earn(floods.EMPTY, 1);
       this.floods.earn(floods.PING, 1);
@@ -410,12 +393,12 @@ export class Http2Connection {
 
   /** DATA of a stream that is over, or never was. */
   #lateData(id: number): number {
-    if (this.#isIdle(id)) {
-      return id > this.#lastTaken ? this.floods.spend(floods.CLOSED) : problem.IDLE_STREAM;
+    if (this.#streams.isIdle(id)) {
+      return id > this.#streams.lastTaken ? this.floods.spend(floods.CLOSED) : problem.IDLE_STREAM;
     }
     const flood = this.floods.spend(floods.CLOSED);
     if (flood < 0) return flood;
-    return this.#resets !== null && this.#resets.has(id) ? 0 : problem.DATA_AFTER_END;
+    return this.#streams.wasReset(id) ? 0 : problem.DATA_AFTER_END;
   }
 
   #dataPiece(buf: Uint8Array, start: number, end: number, last: boolean): void {
@@ -446,9 +429,7 @@ export class Http2Connection {
     let wrong = this.#builder.finish(endStream);
     if (wrong === 0) wrong = fault;
     if (wrong === 0) {
-      wrong = isTrailers
-        ? this.#checkTrailers(stream, endStream)
-        : this.#checkAnswer(stream, head, endStream);
+      wrong = isTrailers ? checkTrailers(stream, endStream) : checkAnswer(stream, head, endStream);
     }
     if (wrong < 0) {
       this.heads.give(head);
@@ -470,7 +451,7 @@ export class Http2Connection {
     end: number,
     fault: number,
   ): number {
-    const refusal = this.#refusal(id);
+    const refusal = this.#streams.admit(id);
     if (refusal < 0 && problem.problemOf(refusal).scope === "connection") return refusal;
     const head = this.heads.take();
     const trouble = this.#decode(head, this.server ? REQUEST : RESPONSE, buf, start, end);
@@ -500,25 +481,6 @@ export class Http2Connection {
     return 0;
   }
 
-  /** May a block open this stream? 0, a problem, or IGNORE; a new number is taken. */
-  #refusal(id: number): number {
-    const peers = (id & 1) === 1 === this.server;
-    if (!this.server) {
-      // The server's streams are pushes, which we have refused; ours may be over for longer than we remember.
-      return peers || id >= this.#nextId ? problem.IDLE_STREAM : IGNORE;
-    }
-    if (!peers) return problem.BAD_STREAM_ID;
-    if (id <= this.#lastPeerId) {
-      if (this.#resets !== null && this.#resets.has(id)) return IGNORE;
-      return this.#closedRing !== null && this.#closedRing.includes(id)
-        ? problem.FRAME_AFTER_CLOSE
-        : problem.BAD_STREAM_ID;
-    }
-    if (id > this.#lastTaken) return IGNORE;
-    this.#lastPeerId = id;
-    return this.streams.size >= this.limits.maxConcurrentStreams ? problem.TOO_MANY_STREAMS : 0;
-  }
-
   /** A request that nobody should see: the handler may answer it, else it is reset. */
   #refuse(stream: Http2Stream, number: number): number {
     this.#handler.refused(stream, number);
@@ -543,31 +505,10 @@ export class Http2Connection {
     return this.#decoder.decode(buf, start, end, this.#builder);
   }
 
-  #checkTrailers(stream: Http2Stream, endStream: boolean): number {
-    if (!endStream) return problem.TRAILERS_WITHOUT_END;
-    return stream.expected > 0 ? problem.LENGTH_DIFFERS : 0;
-  }
-
-  #checkAnswer(stream: Http2Stream, head: MessageHead, endStream: boolean): number {
-    const { status } = head;
-    if (status < 200) return endStream || status === 101 ? problem.BAD_INTERIM : 0;
-    stream.headReceived = true;
-    if (stream.connect && status < 300) {
-      head.chunked = false;
-      return 0;
-    }
-    stream.connect = false;
-    if (stream.bodiless || status === 204 || status === 304) stream.expected = 0;
-    else stream.expected = head.contentLength;
-    return endStream && stream.expected > 0 ? problem.LENGTH_DIFFERS : 0;
-  }
-
   #peerReset(id: number, code: number): number {
     const stream = this.streams.get(id);
     if (stream === undefined) {
-      return this.#isIdle(id) && id <= this.#lastTaken
-        ? problem.IDLE_STREAM
-        : this.floods.spend(floods.CLOSED);
+      return this.#streams.isNonsense(id) ? problem.IDLE_STREAM : this.floods.spend(floods.CLOSED);
     }
     this.#remove(stream);
     this.#handler.reset(stream, code, code === problem.REFUSED_STREAM, 0);
@@ -646,7 +587,7 @@ export class Http2Connection {
     }
     const stream = this.streams.get(id);
     if (stream === undefined) {
-      return this.#isIdle(id) && id <= this.#lastTaken ? problem.IDLE_STREAM : 0;
+      return this.#streams.isNonsense(id) ? problem.IDLE_STREAM : 0;
     }
     if (increment === 0) return problem.ZERO_STREAM_INCREMENT;
     stream.sendWindow += increment;
@@ -656,8 +597,6 @@ export class Http2Connection {
   }
 }
 
-/** Neither taken nor told: frames that may rightly come late. */
-const IGNORE = 1;
 const MAX_DEBUG_BYTES = 256;
 const NO_OPAQUE = new Uint8Array(8);
 

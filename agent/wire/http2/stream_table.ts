@@ -1,0 +1,80 @@
+/** The streams of a connection, open and over (RFC 9113 sections 5.1 and 5.1.1): which numbers may come, and what a late one means. */
+import * as problem from "./problems.ts";
+import type { Http2Stream } from "./stream.ts";
+
+export const LAST_STREAM_ID = 0x7fffffff;
+/** Neither taken nor told: frames that may rightly come late. */
+export const IGNORE = 1;
+
+const CLOSED_RING = 64;
+/** Streams reset by us whose late frames are still told from nonsense. */
+const MAX_REMEMBERED_RESETS = 1000;
+
+export class StreamTable {
+  readonly open = new Map<number, Http2Stream>();
+  /** Number of our next stream. */
+  nextId = 1;
+  /** Highest stream of the peer's that was taken. */
+  lastPeerId = 0;
+  /** Streams above are ignored: our final GOAWAY was sent. */
+  lastTaken = LAST_STREAM_ID;
+  #closedRing: Int32Array | null = null;
+  #closedCount = 0;
+  #resets: Set<number> | null = null;
+
+  constructor(readonly server: boolean, readonly maxConcurrentStreams: number) {}
+
+  remove(stream: Http2Stream): void {
+    stream.closed = true;
+    this.open.delete(stream.id);
+    const ring = this.#closedRing ??= new Int32Array(CLOSED_RING);
+    ring[this.#closedCount++ & (CLOSED_RING - 1)] = stream.id;
+  }
+
+  rememberReset(id: number): void {
+    const resets = this.#resets ??= new Set();
+    resets.add(id);
+    if (resets.size <= MAX_REMEMBERED_RESETS) return;
+    for (const oldest of resets) {
+      resets.delete(oldest);
+      return;
+    }
+  }
+
+  wasReset(id: number): boolean {
+    return this.#resets !== null && this.#resets.has(id);
+  }
+
+  /** Never opened by anybody. */
+  isIdle(id: number): boolean {
+    if (this.#isPeers(id)) return id > this.lastPeerId;
+    return id >= this.nextId || this.server;
+  }
+
+  /** Idle, and not one of those that we ignore after our goodbye. */
+  isNonsense(id: number): boolean {
+    return this.isIdle(id) && id <= this.lastTaken;
+  }
+
+  /** May a header block open this stream? 0 (then the number is taken), a problem, or IGNORE. */
+  admit(id: number): number {
+    if (!this.server) {
+      // The server's streams are pushes, which we have refused; ours may be over for longer than we remember.
+      return this.#isPeers(id) || id >= this.nextId ? problem.IDLE_STREAM : IGNORE;
+    }
+    if (!this.#isPeers(id)) return problem.BAD_STREAM_ID;
+    if (id <= this.lastPeerId) {
+      if (this.wasReset(id)) return IGNORE;
+      const known = this.#closedRing !== null && this.#closedRing.includes(id);
+      return known ? problem.FRAME_AFTER_CLOSE : problem.BAD_STREAM_ID;
+    }
+    if (id > this.lastTaken) return IGNORE;
+    this.lastPeerId = id;
+    return this.open.size >= this.maxConcurrentStreams ? problem.TOO_MANY_STREAMS : 0;
+  }
+
+  /** Odd numbers are the client's. */
+  #isPeers(id: number): boolean {
+    return (id & 1) === 1 === this.server;
+  }
+}
