@@ -93,6 +93,27 @@ for (const [what, attack, atMost] of FLOODS) {
   });
 }
 
+Deno.test("flood: a window that opens byte by byte", () => {
+  const side = ready("server");
+  const body = new Uint8Array(100_000);
+  let sent = 0;
+  side.handler.onHeaders = (stream) => {
+    side.connection.respond(stream, bytes("HTTP/1.1 200 OK\r\n\r\n"), false);
+    side.handler.onWritable!(stream);
+  };
+  side.handler.onWritable = (stream) => {
+    sent += side.connection.sendData(stream, body, sent, body.length, true);
+  };
+  side.receive(frame(f.SETTINGS, 0, 0, [0, 4, ...number(0)]));
+  side.receive(frame(f.HEADERS, END_BOTH, 1, GET_BLOCK));
+  for (let i = 0; i < 5000 && !side.connection.failed; i++) {
+    side.output();
+    side.receive(frame(f.WINDOW_UPDATE, 0, 1, number(1)));
+  }
+  assert.ok(side.connection.failed && sent <= 1010, `${sent} frames of one byte`);
+  assert.match(inWords(side.output()).at(-1)!, CALM);
+});
+
 Deno.test("flood: answers that the peer does not read", () => {
   const side = ready("server");
   let i = 0;

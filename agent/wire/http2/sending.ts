@@ -20,6 +20,8 @@ import { type Http2Stream, NOT_WAITING, WAITING_FOR_WINDOW, WAITING_IN_LINE } fr
 
 /** Larger frames save nothing and keep other streams waiting. */
 const MAX_DATA_BYTES = 64 * 1024;
+/** A piece of DATA below this, cut off by a window, was not worth its WINDOW_UPDATE. */
+const HONEST_BYTES = 256;
 
 export class Sending {
   readonly out = new Output();
@@ -103,7 +105,8 @@ export class Sending {
       this.window -= n;
       stream.sendWindow -= n;
       pos += n;
-      this.budgets.earn(floods.WINDOW_UPDATE, 4);
+      // A window opened by a few bytes at a time earns nothing.
+      if (n >= HONEST_BYTES || pos === end) this.budgets.earn(floods.WINDOW_UPDATE, 4);
       this.budgets.earn(floods.PING, 1);
     }
     return pos - start;
