@@ -328,12 +328,27 @@ Deno.test("failover: one address that refuses does not slow down the round of on
     await settled();
     assert.equal(waitOf(rig), 250);
     await rig.pass(250);
+    rig.peer.last.refuse(refused());
+    await settled();
+    await rig.pass(waitOf(rig));
+    rig.peer.last.refuse(denied());
+    await settled();
+    assert.equal(waitOf(rig), 500, "in whichever order");
+    await rig.pass(500);
     rig.peer.last.refuse(denied());
     await settled();
     await rig.pass(waitOf(rig));
     rig.peer.last.refuse(denied());
     await settled();
     assert.equal(waitOf(rig), 22_500);
+    rig.source.refresh();
+    await settled();
+    rig.peer.last.refuse(denied());
+    await settled();
+    await rig.pass(waitOf(rig));
+    rig.peer.last.refuse(denied());
+    await settled();
+    assert.equal(waitOf(rig), 22_500, "a refresh takes the growth back");
   });
 });
 
@@ -421,6 +436,13 @@ Deno.test("refresh: ends a wait, or the stream that stands, and resolves when it
     await settled();
     assert.equal(done, 3, "a failed try is an outcome too");
     await pass(0);
+  });
+});
+
+Deno.test("a part that says itself why it cannot be had keeps its words", async () => {
+  await withAds({ openTransport: () => Promise.reject(lost()) }, (rig) => {
+    assert.deepEqual(rig.codes(), ["D209"]);
+    return Promise.resolve();
   });
 });
 

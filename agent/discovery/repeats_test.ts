@@ -17,8 +17,9 @@ Deno.test("the same text about a subject is fresh once, and again after five min
   assert.equal(repeats.fresh("a", "no answer"), true);
 });
 
-Deno.test("subjects without end do not fill memory", () => {
-  const repeats = createRepeatFilter(new ManualClock());
-  for (let i = 0; i < 5000; i++) assert.equal(repeats.fresh(String(i), ""), true);
-  assert.equal(repeats.fresh("4999", ""), false);
+Deno.test("subjects without end do not fill memory: the first are forgotten", () => {
+  const repeats = createRepeatFilter({ monotonic: () => 0 });
+  for (let i = 0; i <= 1000; i++) assert.equal(repeats.fresh(`s${i}`, "x"), true);
+  assert.equal(repeats.fresh("s1000", "x"), false);
+  assert.equal(repeats.fresh("s0", "x"), true);
 });

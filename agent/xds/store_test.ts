@@ -350,6 +350,15 @@ const RULES: readonly (readonly [string, () => void])[] = [
     shelf.lds(listener);
     assert.equal(shelf.clusters, "");
   }],
+  ["a removed cluster stays while a TCP listener in force leads there, until that is said again", () => {
+    const shelf = synced();
+    const listener = tcp("tcp", "10.0.0.5", 443, "b");
+    shelf.lds(http(80, "80"), listener);
+    shelf.cds(eds("a"));
+    assert.equal(shelf.clusters, "a,b");
+    shelf.lds(http(80, "80"), listener);
+    assert.equal(shelf.clusters, "a");
+  }],
   ["before any table came none is overdue", () => {
     const shelf = new Shelf();
     shelf.cds(fixed("a"));

@@ -226,7 +226,8 @@ export class AdsPeer {
         name: written.name,
         version: written.version ?? "",
         typeUrl: written.typeUrl ?? typeUrl,
-        bytes: write(written),
+        // The version is in the wrapper.
+        bytes: write({ ...written, version: undefined }),
       }));
       return { version, typeUrl, nonce, removed, resources };
     };
