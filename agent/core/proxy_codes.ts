@@ -79,6 +79,12 @@ export const PROXY_CODES = {
     status: 503,
     flag: "DF",
   },
+  P208: {
+    severity: "error",
+    hint: "Add a tls or tcp route that matches the connection, or one without conditions.",
+    status: 404,
+    flag: "NR",
+  },
 
   P301: {
     severity: "error",

@@ -1,8 +1,8 @@
 /**
  * "Pilot in a file": rule documents -> a Program, in the shape of Envoy's v3 API, as istiod would answer a sidecar.
  *
- * In: every document in force. Out: a {@link Program}: one RouteConfiguration per HTTP port, clusters per service port and
- * subset, load assignments. The unit of work is one host: an update recompiles the hosts that depend on a changed document
+ * In: every document in force. Out: a {@link Program}: one RouteConfiguration per HTTP port, listeners for ports that carry
+ * more than HTTP, clusters per service port and subset, load assignments. The unit of work is one host: an update recompiles the hosts that depend on a changed document
  * (their ServiceEntries, WorkloadEntries, DestinationRules, VirtualServices with their delegates, and rules that hash by a
  * destination) and shares all else with the Program before by reference. Documents count as unchanged while their text, name
  * and place are.
@@ -39,6 +39,8 @@ import { type Change, Documents, keyOf } from "./document_changes.ts";
 import { hostCovers, hostsOverlap, isWildcard } from "./host_pattern.ts";
 import { type Candidate, HostTable } from "./host_table.ts";
 import { possibleFullNames, serviceDomains } from "./hosts.ts";
+import { ListenerTable, type PortChains } from "./listener_table.ts";
+import { bindOf, hasChains, lowerChains } from "./lower_l4.ts";
 import { lowerAssignments, lowerClusters, STANDING_CLUSTERS } from "./lower_cluster.ts";
 import { defaultRoute } from "./lower_route.ts";
 import { preciseOrigin } from "./origin.ts";
@@ -72,7 +74,11 @@ interface Unit {
   readonly assignments: readonly ClusterLoadAssignment[];
   /** Ports with a virtual host. */
   readonly ports: readonly number[];
+  /** Of ports that carry more than HTTP. */
+  readonly chains: readonly PortChains[];
 }
+
+const NO_CHAINS: readonly PortChains[] = [];
 
 const HTTP_PORT = 80;
 
@@ -86,6 +92,7 @@ class HostCompiler implements Compiler {
   /** Hosts in the order of the program's maps. */
   #order: readonly string[] = [];
   readonly #tables = new Map<number, HostTable>();
+  readonly #listeners: ListenerTable;
   /** Virtual hosts of a rule's hosts that are no services: ids by port. */
   readonly #extras = new Map<Rule, readonly (readonly [port: number, id: string])[]>();
   #program: Program | undefined;
@@ -94,6 +101,7 @@ class HostCompiler implements Compiler {
     this.#proxy = proxy;
     this.#services = new Services(proxy);
     this.#destinationRules = new DestinationRules(proxy);
+    this.#listeners = new ListenerTable(proxy.outboundTrafficPolicy);
     this.#virtualServices = new VirtualServices(proxy, (host, subset, port) => {
       const service = this.#services.get(host.toLowerCase());
       return service && destinationHashPolicy(this.#ruleOf(service), subset, port);
@@ -144,6 +152,8 @@ class HostCompiler implements Compiler {
         assignmentsChanged = true;
       }
     }
+    const chained = this.#hostsToChain(routes, clusters, rules.before, rules.after);
+    for (const host of chained) this.#compileChains(host);
     const ports = new Set<number>();
     for (const host of routes) this.#compileRoutes(host, ports);
     this.#placeExtras(touched, rules.before, rules.after, ports);
@@ -155,6 +165,7 @@ class HostCompiler implements Compiler {
       loadAssignments: assignmentsChanged || this.#program === undefined
         ? this.#assignmentMap()
         : this.#program.loadAssignments,
+      listeners: this.#listeners.listeners(),
     };
     const stats = { hosts: this.#units.size, recompiled: recompiled.size, rerouted: routes.size };
     return { program: this.#program, stats };
@@ -225,9 +236,58 @@ class HostCompiler implements Compiler {
       clusters: shareList(before?.clusters, lowered.clusters, (c) => c.name),
       assignments: shareList(before?.assignments, lowered.assignments, (a) => a.clusterName),
       ports: before?.ports ?? [],
+      chains: before?.chains ?? NO_CHAINS,
     };
     this.#units.set(host, unit);
     return unit;
+  }
+
+  /** Hosts whose chains may be others now: their services or rules changed, or what the rules' destinations are. */
+  #hostsToChain(
+    routes: ReadonlySet<string>,
+    clusters: ReadonlySet<string>,
+    before: readonly Rule[],
+    after: readonly Rule[],
+  ): Set<string> {
+    const hosts = new Set([...routes, ...clusters]);
+    const rules = new Set<Rule>([...before, ...after].filter((rule) => rule.l4Destinations.size > 0));
+    for (const host of clusters) for (const rule of this.#virtualServices.l4RulesTo(host)) rules.add(rule);
+    if (rules.size === 0) return hosts;
+    const patterns = new Set(Array.from(rules).flatMap((rule) => rule.hosts));
+    const wild = [...this.#services.hosts()].filter(isWildcard);
+    for (const pattern of patterns) {
+      for (const host of this.#servicesUnder(pattern)) hosts.add(host);
+      for (const host of wild) if (hostsOverlap(pattern, host)) hosts.add(host);
+    }
+    return hosts;
+  }
+
+  #compileChains(host: string): void {
+    const service = this.#services.get(host);
+    const unit = this.#units.get(host);
+    const before = unit?.chains ?? NO_CHAINS;
+    const ports = service?.ports.filter(hasChains) ?? [];
+    if (ports.length === 0 && before.length === 0) return;
+    const rules = this.#virtualServices.l4RulesFor(host);
+    const input = {
+      proxy: this.#proxy,
+      rules,
+      serviceOf: (name: string) => this.#services.get(name),
+      destinationRuleOf: (s: Service) => this.#ruleOf(s),
+    };
+    const chains = service === undefined ? NO_CHAINS : shareList(
+      before,
+      ports.map((port) => ({
+        host,
+        port: port.number,
+        bind: bindOf(service),
+        chains: lowerChains(service, port, input),
+      })),
+      (entry) => entry.port,
+    );
+    if (chains === before) return;
+    this.#listeners.replace(before, chains);
+    if (unit !== undefined) this.#units.set(host, { ...unit, chains });
   }
 
   /** Puts the virtual hosts of a service into the tables of its ports and notes these ports. */

@@ -68,8 +68,6 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
     path: "http.*.match.*.statPrefix",
     instead: "no statistics of that name are kept",
   },
-  { kind: "VirtualService", path: "tls", instead: "tunnels go where the outbound policy lets them" },
-  { kind: "VirtualService", path: "tcp", instead: "only HTTP requests are routed" },
 
   {
     kind: "DestinationRule",

@@ -155,27 +155,22 @@ export interface RouteDestination {
   readonly weight?: number;
 }
 
+/** What conditions of TLS and TCP routes have in common. */
+export interface L4Match {
+  readonly destinationSubnets?: readonly string[];
+  readonly port?: number;
+  readonly sourceLabels?: Readonly<Record<string, string>>;
+  readonly gateways?: readonly string[];
+  readonly sourceNamespace?: string;
+}
+
 export interface TLSRoute {
-  readonly match?: readonly {
-    readonly sniHosts?: readonly string[];
-    readonly destinationSubnets?: readonly string[];
-    readonly port?: number;
-    readonly sourceLabels?: Readonly<Record<string, string>>;
-    readonly gateways?: readonly string[];
-    readonly sourceNamespace?: string;
-  }[];
+  readonly match?: readonly (L4Match & { readonly sniHosts?: readonly string[] })[];
   readonly route?: readonly RouteDestination[];
 }
 
 export interface TCPRoute {
-  readonly match?: readonly {
-    readonly destinationSubnets?: readonly string[];
-    readonly port?: number;
-    readonly sourceSubnet?: string;
-    readonly sourceLabels?: Readonly<Record<string, string>>;
-    readonly gateways?: readonly string[];
-    readonly sourceNamespace?: string;
-  }[];
+  readonly match?: readonly (L4Match & { readonly sourceSubnet?: string })[];
   readonly route?: readonly RouteDestination[];
 }
 

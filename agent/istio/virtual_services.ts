@@ -6,7 +6,7 @@
  */
 import type { HashPolicy, Route } from "../model/model.ts";
 import { delegatesOf, httpEntries, type VirtualServiceDocument } from "./delegate.ts";
-import { fullHost } from "./host_pattern.ts";
+import { fullHost, hostsOverlap, isWildcard } from "./host_pattern.ts";
 import { HostIndex } from "./hosts.ts";
 import { MESH } from "./lower_match.ts";
 import { type HttpEntry, lowerRoutes } from "./lower_route.ts";
@@ -22,9 +22,13 @@ export interface Rule {
   readonly rank: number;
   /** Full names of destinations in lower case, mirrors left out. */
   readonly destinations: ReadonlySet<string>;
+  /** The same of its `tls` and `tcp` routes. */
+  readonly l4Destinations: ReadonlySet<string>;
   /** By port; no routes = the rule says nothing there. */
   readonly routes: Map<number, readonly Route[]>;
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 export type HashPolicyOf = (host: string, subset: string, port: number | undefined) => HashPolicy | undefined;
 
@@ -41,6 +45,7 @@ export class VirtualServices {
   /** Keys of roots by key of delegate. */
   readonly #roots = new Map<string, Set<string>>();
   readonly #byDestination = new Map<string, Set<string>>();
+  readonly #byL4Destination = new Map<string, Set<string>>();
 
   constructor(proxy: ProxyContext, hashPolicyOf: HashPolicyOf) {
     this.#proxy = proxy;
@@ -117,6 +122,28 @@ export class VirtualServices {
     }
   }
 
+  /** Rules with `tls` or `tcp` routes for the host, exactly or by a wildcard on either side, in Istio's order. */
+  l4RulesFor(host: string): Rule[] {
+    const found = new Set<Rule>();
+    const note = (rules: Iterable<Rule>): void => {
+      for (const rule of rules) if (rule.l4Destinations.size > 0) found.add(rule);
+    };
+    if (isWildcard(host)) {
+      for (const rule of this.#rules.values()) {
+        if (rule.hosts.some((h) => hostsOverlap(h, host))) note([rule]);
+      }
+    } else note(this.naming(host));
+    return found.size < 2 ? [...found] : [...found].sort(compareRules);
+  }
+
+  /** Rules whose `tls` or `tcp` routes lead to the host. */
+  *l4RulesTo(host: string): Generator<Rule> {
+    for (const key of this.#byL4Destination.get(host) ?? []) {
+      const rule = this.#rules.get(key);
+      if (rule !== undefined) yield rule;
+    }
+  }
+
   /** Rules that name a wildcard. */
   *wild(): Generator<Rule> {
     for (const [, rules] of this.#byHost.wildcards()) yield* rules;
@@ -164,6 +191,7 @@ export class VirtualServices {
       hosts: hosts.length === 1 ? [full(hosts[0] ?? "")] : [...new Set(hosts.map(full))],
       rank: visibilityRank(spec.exportTo, namespace, this.#proxy.namespace),
       destinations: this.#destinationsOf(document),
+      l4Destinations: this.#l4DestinationsOf(document),
       routes: new Map(),
     };
   }
@@ -186,6 +214,18 @@ export class VirtualServices {
     return hosts;
   }
 
+  #l4DestinationsOf({ spec, namespace }: VirtualServiceDocument): ReadonlySet<string> {
+    if (spec.tls === undefined && spec.tcp === undefined) return NONE;
+    const hosts = new Set<string>();
+    for (const { route } of [...spec.tls ?? [], ...spec.tcp ?? []]) {
+      for (const r of route ?? []) {
+        const host = r?.destination?.host;
+        if (host) hosts.add(fullHost(host, namespace, this.#proxy.domainSuffix).toLowerCase());
+      }
+    }
+    return hosts;
+  }
+
   #take(key: string, rule: Rule): void {
     this.#rules.set(key, rule);
     for (const host of rule.hosts) {
@@ -198,6 +238,7 @@ export class VirtualServices {
     }
     for (const delegate of delegatesOf(rule.document)) addTo(this.#roots, delegate, key);
     for (const host of rule.destinations) addTo(this.#byDestination, host, key);
+    for (const host of rule.l4Destinations) addTo(this.#byL4Destination, host, key);
   }
 
   #drop(key: string, rule: Rule): void {
@@ -210,6 +251,7 @@ export class VirtualServices {
     }
     for (const delegate of delegatesOf(rule.document)) removeFrom(this.#roots, delegate, key);
     for (const host of rule.destinations) removeFrom(this.#byDestination, host, key);
+    for (const host of rule.l4Destinations) removeFrom(this.#byL4Destination, host, key);
   }
 }
 

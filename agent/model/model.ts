@@ -336,10 +336,14 @@ export interface LbEndpoint {
 
 // ---------------------------------------------------------------- listeners
 
-/** Outbound listeners as a control plane describes them. HTTP chains name route tables; TCP and SNI chains are executed later. */
+/**
+ * Outbound listeners as a control plane describes them. HTTP chains name route tables; TCP and SNI chains decide tunnels and
+ * local ports. In file mode only for ports that carry more than HTTP.
+ */
 export interface Listener {
   /** `0.0.0.0_8084`, `10.0.0.5_3306`, `virtualOutbound`, `127.0.0.1_15002`, … */
   readonly name: string;
+  /** An IP address, or the host of a service that only CONNECT by name can tell apart. */
   readonly address: string;
   /** 0 for unix paths. */
   readonly port: number;
@@ -362,6 +366,9 @@ export interface FilterChain {
     readonly routeConfig?: RouteConfiguration;
   };
   readonly tcp?: TcpProxy;
+  /** Host of the service that the chain was made for; known in file mode. */
+  readonly service?: string;
+  readonly origin?: Origin;
 }
 
 /** Absent fields match everything. */
@@ -381,7 +388,10 @@ export interface TcpProxy {
   /** Exactly one of cluster, weightedClusters. */
   readonly cluster?: string;
   readonly weightedClusters?: readonly { readonly name: string; readonly weight: number }[];
+  /** Without a byte either way; `"0s"` = none. Absent = 1 h. */
   readonly idleTimeout?: Duration;
+  readonly maxDownstreamConnectionDuration?: Duration;
+  /** Default 1. */
   readonly maxConnectAttempts?: number;
 }
 
@@ -394,7 +404,7 @@ export interface Program {
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** By EDS service name (= cluster name). */
   readonly loadAssignments: ReadonlyMap<string, ClusterLoadAssignment>;
-  /** By name; only from control planes. */
+  /** By name. */
   readonly listeners?: ReadonlyMap<string, Listener>;
 }
 

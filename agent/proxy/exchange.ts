@@ -81,6 +81,8 @@ export class Exchange {
   requestId = "";
   forwardedFor = "";
   // ---- record
+  /** Listener whose chains decided about a tunnel. */
+  listener = "";
   /** Bytes of a tunnel, on top of body and answer. */
   tunnelReceived = 0;
   tunnelSent = 0;

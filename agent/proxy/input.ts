@@ -46,6 +46,11 @@ export class Input {
     return this.stream.read(this.end === 0 ? this.buf : this.buf.subarray(this.end));
   }
 
+  /** As `next`, but whoever gives up waiting leaves the read to the next one who asks. */
+  ahead(): Promise<number | null> {
+    return this.#pending ??= this.next();
+  }
+
   took(n: number | null): boolean {
     this.#pending = null;
     if (n === null) return false;

@@ -34,7 +34,7 @@ export interface Target {
 export function target(
   proxy: ProxyContext,
   ex: Exchange,
-  view: RequestHeadView,
+  view: Pick<RequestHeadView, "host" | "port">,
   cluster: string | null,
 ): Target | Promise<Target> {
   const handle = clusterOf(proxy, ex, cluster ?? PASSTHROUGH_CLUSTER);
@@ -43,7 +43,11 @@ export function target(
   return { handle, addresses: null, port: 0 };
 }
 
-async function direct(proxy: ProxyContext, handle: ClusterHandle, view: RequestHeadView): Promise<Target> {
+async function direct(
+  proxy: ProxyContext,
+  handle: ClusterHandle,
+  view: Pick<RequestHeadView, "host" | "port">,
+): Promise<Target> {
   const addresses = await proxy.names.resolve(view.host, PASSTHROUGH_REFRESH_MS);
   // The policy looks at addresses, not names: a name may point anywhere.
   for (const address of addresses) proxy.own.check(view.host, address, view.port);

@@ -29,6 +29,7 @@ const PROXY_ERRORS: Partial<Record<Code, string>> = {
   P205: "proxy_loop_detected",
   P206: "destination_ip_prohibited",
   P207: "dns_error",
+  P208: "destination_not_found",
   P301: "destination_not_found",
   P302: "destination_unavailable",
   P303: "connection_refused",

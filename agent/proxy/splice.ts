@@ -1,0 +1,159 @@
+/**
+ * Bytes both ways until both sides are done: two loops that read and write, each with a buffer of its own that grows while reads
+ * fill it. A side that cannot take more holds the other back, because the next read waits for the write.
+ *
+ * In: two connections with what was received from them already. Out: the bytes counted on the exchange; both connections closed.
+ */
+import type { ByteStream } from "../core/ports.ts";
+import type { ProxyContext } from "./context.ts";
+import type { Expirable } from "./deadlines.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Input } from "./input.ts";
+import type { UpstreamConnection } from "./upstream.ts";
+
+export interface Client {
+  readonly input: Input;
+  readonly stream: ByteStream;
+}
+
+export interface SpliceLimits {
+  /** Without a byte either way, ms; Infinity = none. */
+  readonly idleMs: number;
+  /** From now on, ms; Infinity = none. */
+  readonly maxDurationMs: number;
+}
+
+class Splice implements Expirable {
+  deadline = Infinity;
+  slot = -1;
+  closed = false;
+  #end: number;
+
+  constructor(
+    readonly proxy: ProxyContext,
+    readonly ex: Exchange,
+    readonly client: Client,
+    readonly upstream: UpstreamConnection,
+    readonly limits: SpliceLimits,
+  ) {
+    this.#end = proxy.clock.monotonic() + limits.maxDurationMs;
+    this.touch();
+  }
+
+  touch(): void {
+    const idle = this.proxy.deadlines.now + this.limits.idleMs;
+    this.deadline = idle < this.#end ? idle : this.#end;
+  }
+
+  expire(): void {
+    this.ex.addFlag(this.proxy.deadlines.now >= this.#end ? "DT" : "SI");
+    this.close();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.client.stream.close();
+    this.upstream.close();
+  }
+
+  /** A side broke off: the other one is cut, too. */
+  broken(flag: "DC" | "UC"): void {
+    if (this.closed) return;
+    this.ex.addFlag(flag);
+    this.close();
+  }
+
+  async up(): Promise<void> {
+    const { input } = this.client;
+    const to = this.upstream.stream;
+    for (;;) {
+      const n = input.available;
+      if (n > 0) {
+        try {
+          await sendAll(input, to);
+        } catch {
+          return this.broken("UC");
+        }
+        this.ex.tunnelReceived += n;
+        this.touch();
+      }
+      try {
+        if (!input.took(await input.next())) break;
+      } catch {
+        return this.broken("DC");
+      }
+    }
+    input.shrink();
+    await endOf(to);
+  }
+
+  async down(): Promise<void> {
+    const { input } = this.upstream;
+    const to = this.client.stream;
+    for (;;) {
+      const n = input.available;
+      if (n > 0) {
+        try {
+          await sendAll(input, to);
+        } catch {
+          return this.broken("DC");
+        }
+        this.ex.tunnelSent += n;
+        this.touch();
+      }
+      try {
+        if (!input.took(await input.next())) break;
+      } catch {
+        return this.broken("UC");
+      }
+    }
+    input.shrink();
+    await endOf(to);
+  }
+}
+
+/** Never rejects. */
+export async function splice(
+  proxy: ProxyContext,
+  ex: Exchange,
+  client: Client,
+  upstream: UpstreamConnection,
+  limits: SpliceLimits,
+): Promise<void> {
+  // The end of what the client sends is no longer its going away.
+  ex.onCancel = null;
+  upstream.deadline = Infinity;
+  upstream.routeDeadline = Infinity;
+  const splice = new Splice(proxy, ex, client, upstream, limits);
+  proxy.deadlines.add(splice);
+  proxy.tunnels.add(splice);
+  try {
+    await Promise.all([splice.up(), splice.down()]);
+  } finally {
+    proxy.tunnels.delete(splice);
+    proxy.deadlines.remove(splice);
+    splice.close();
+  }
+}
+
+/** Writes what is at hand. */
+async function sendAll(from: Input, to: ByteStream): Promise<void> {
+  const full = from.end === from.buf.length;
+  do {
+    from.start += await to.write(
+      from.start === 0 && full ? from.buf : from.buf.subarray(from.start, from.end),
+    );
+  } while (from.start < from.end);
+  // A read that filled the buffer promises more to come.
+  if (full) from.enlarge();
+}
+
+/** Half-close; the other side may be gone already. */
+async function endOf(stream: ByteStream): Promise<void> {
+  try {
+    await stream.closeWrite();
+  } catch {
+    // It reads nothing any more.
+  }
+}
