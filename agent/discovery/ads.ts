@@ -39,6 +39,11 @@ export const KEEPALIVE_MS: Readonly<Record<Generation, number>> = { v2: 330_000,
 export const GRACE_MS = 10_000;
 /** A stream that lived this long after its sync takes back the growth of the waits, and may be told of again, ms. */
 export const STEADY_MS = 10_000;
+/**
+ * A stream that lived this long after its sync may break without an alarm, ms: Istio ends connections by their age (30
+ * minutes) with GOAWAY and then closes them under the stream. That there is no new one is told by the next try.
+ */
+export const AGED_MS = 300_000;
 
 const SERVICES: Readonly<Record<Generation, string>> = {
   v2: "/envoy.service.discovery.v2.AggregatedDiscoveryService",
@@ -264,17 +269,21 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
       order.restart();
       return 0;
     }
-    quiet = end.synced && end.error === undefined;
-    if (quiet) {
-      slowRound = true;
-      order.restart();
-      log.log("debug", `${address.text} ended the stream, as it does from time to time`, { source: name });
-      return backoff.next("lost");
-    }
     const error = asMeshError(
       end.error ?? new Error("it ended the stream before it had sent everything"),
       address.text,
     );
+    quiet = end.synced && (end.error === undefined || (error.code === "D209" && steadyMs >= AGED_MS));
+    if (quiet) {
+      slowRound = true;
+      order.restart();
+      const reason = end.error === undefined ? {} : { reason: error.message };
+      log.log("debug", `${address.text} ended the stream, as it does from time to time`, {
+        source: name,
+        ...reason,
+      });
+      return backoff.next("lost");
+    }
     if (error.code === "D207" && end.delta) {
       noDelta.add(address);
       log.log("info", `${address.text} knows no delta: state-of-the-world from now on`, { source: name });

@@ -3,7 +3,7 @@ import { assignmentOf, clusterOf, listenerOf, settled, tableOf } from "../../tes
 import type { StreamTransport } from "../core/ports.ts";
 import { MeshError } from "../core/errors.ts";
 import { RETURN_MS } from "./address_order.ts";
-import { STEADY_MS } from "./ads.ts";
+import { AGED_MS, STEADY_MS } from "./ads.ts";
 import { A, type AdsRig, B, syncWith, withAds } from "./ads_fixture_test.ts";
 
 const refused = () => new MeshError("D202", "Cannot connect: connection refused");
@@ -13,8 +13,6 @@ const TWO = ["grpc://one.test:15010", "grpc://two.test:15010"];
 
 /** The wait that status announces, ms. */
 const waitOf = ({ status, clock }: AdsRig): number => (status().nextTryMs ?? NaN) - clock.now();
-const hosts = ({ peer }: AdsRig): string[] =>
-  peer.calls.map((call) => (call.target.host.split(".")[0]) as string);
 
 Deno.test("a control plane that cannot be reached is tried again with growing waits, and ready does not wait", async () => {
   await withAds({ accepting: false }, async (rig) => {
@@ -78,8 +76,9 @@ Deno.test("a normal end is no alarm: the next stream opens quietly, the world st
   await withAds({}, async ({ peer, pass, status, codes, logs, publications, clock }) => {
     await syncWith(peer.last);
     for (let i = 0; i < 5; i++) {
-      await pass(30 * 60_000);
-      peer.last.end();
+      await pass(i === 0 ? AGED_MS : 30 * 60_000);
+      // By its age: with a status, or (Istio after its GOAWAY) with the connection.
+      peer.last.end(i % 2 === 0 ? lost() : undefined);
       await settled();
       assert.equal(status().step, "waiting");
       assert.equal(status().nextTryMs, clock.now() + 250, "always the first wait");
@@ -100,6 +99,19 @@ Deno.test("a normal end is no alarm: the next stream opens quietly, the world st
       "connected and synced of the first only",
     );
   });
+});
+
+Deno.test("a young stream that breaks is an alarm, and so is a refusal at any age", async () => {
+  for (const [ageMs, error] of [[AGED_MS - 1, lost()], [AGED_MS, denied()]] as const) {
+    await withAds({}, async ({ peer, pass, status, logs }) => {
+      await syncWith(peer.last);
+      await pass(ageMs);
+      peer.last.end(error);
+      await settled();
+      assert.equal(status().failures, 1);
+      assert.equal(logs.filter((line) => line.startsWith("warn lost")).length, 1);
+    });
+  }
 });
 
 Deno.test("a control plane that breaks right after each sync is not hurried", async () => {
@@ -262,31 +274,6 @@ Deno.test("delta refused: state-of-the-world at once, and for good with this add
   });
 });
 
-Deno.test("failover: the next address after a short wait, the whole round before a longer one", async () => {
-  await withAds({ addresses: TWO, accepting: false }, async (rig) => {
-    const waits: number[] = [];
-    for (let i = 0; i < 6; i++) {
-      rig.peer.last.refuse(refused());
-      await settled();
-      waits.push(waitOf(rig));
-      await rig.pass(waits[i]!);
-    }
-    assert.deepEqual(hosts(rig), ["one", "two", "one", "two", "one", "two", "one"]);
-    assert.deepEqual(waits, [250, 250, 250, 500, 250, 1000]);
-  });
-});
-
-Deno.test("failover: what each address says is told once", async () => {
-  await withAds({ addresses: TWO, accepting: false }, async (rig) => {
-    for (let i = 0; i < 6; i++) {
-      rig.peer.last.refuse(i % 2 === 0 ? refused() : lost());
-      await settled();
-      await rig.pass(waitOf(rig));
-    }
-    assert.equal(rig.logs.filter((line) => line.startsWith("warn")).length, 2);
-  });
-});
-
 Deno.test("a sync takes back the waits of failures before it", async () => {
   await withAds({ accepting: false }, async (rig) => {
     for (let i = 0; i < 4; i++) {
@@ -316,97 +303,6 @@ Deno.test("a part of the agent that cannot be loaded is told as that, and no con
     );
     assert.equal(waitOf(rig), 22_500);
     return Promise.resolve();
-  });
-});
-
-Deno.test("failover: one address that refuses does not slow down the round of one that is only away", async () => {
-  await withAds({ addresses: TWO, accepting: false }, async (rig) => {
-    rig.peer.last.refuse(denied());
-    await settled();
-    await rig.pass(waitOf(rig));
-    rig.peer.last.refuse(refused());
-    await settled();
-    assert.equal(waitOf(rig), 250);
-    await rig.pass(250);
-    rig.peer.last.refuse(refused());
-    await settled();
-    await rig.pass(waitOf(rig));
-    rig.peer.last.refuse(denied());
-    await settled();
-    assert.equal(waitOf(rig), 500, "in whichever order");
-    await rig.pass(500);
-    rig.peer.last.refuse(denied());
-    await settled();
-    await rig.pass(waitOf(rig));
-    rig.peer.last.refuse(denied());
-    await settled();
-    assert.equal(waitOf(rig), 22_500);
-    rig.source.refresh();
-    await settled();
-    rig.peer.last.refuse(denied());
-    await settled();
-    await rig.pass(waitOf(rig));
-    rig.peer.last.refuse(denied());
-    await settled();
-    assert.equal(waitOf(rig), 22_500, "a refresh takes the growth back");
-  });
-});
-
-Deno.test("return: a stream that ends begins with the first address again", async () => {
-  for (const error of [undefined, lost()]) {
-    await withAds({ addresses: TWO, accepting: false }, async (rig) => {
-      const { peer, pass, status } = rig;
-      peer.last.refuse(refused());
-      await settled();
-      await pass(250);
-      peer.last.accept();
-      await settled();
-      await syncWith(peer.last);
-      assert.deepEqual(status().addresses.map(({ inUse }) => inUse), [false, true]);
-      peer.last.end(error);
-      await settled();
-      await pass(250);
-      assert.deepEqual(hosts(rig), ["one", "two", "one"]);
-    });
-  }
-});
-
-Deno.test("return: the first address is looked at each minute, and gone back to when it answered twice running", async () => {
-  await withAds({ addresses: TWO, accepting: false }, async (rig) => {
-    const { peer, pass, status, publications } = rig;
-    peer.last.refuse(refused());
-    await settled();
-    await pass(250);
-    const second = peer.last.accept();
-    await settled();
-    await syncWith(second);
-    const look = async (good: boolean): Promise<void> => {
-      await pass(RETURN_MS);
-      assert.equal(peer.last.target.host, "one.test");
-      if (good) peer.last.accept();
-      else peer.last.refuse(refused());
-      await settled();
-    };
-    await look(true);
-    assert.equal(peer.last.closed, true);
-    assert.deepEqual(peer.last.requests, []);
-    await look(false);
-    await look(true);
-    assert.equal(second.closed, false);
-    assert.equal(status().step, "synced", "looking changes nothing");
-    await look(true);
-    assert.equal(second.closed, true);
-    await settled();
-    assert.equal(peer.last.target.host, "one.test");
-    peer.last.accept();
-    await settled();
-    await syncWith(peer.last);
-    assert.deepEqual(status().addresses.map(({ inUse }) => inUse), [true, false]);
-    assert.equal(status().failures, 1);
-    assert.equal(publications.length, 1);
-    const calls = peer.calls.length;
-    await pass(RETURN_MS * 5);
-    assert.equal(peer.calls.length, calls, "at home nothing is looked at");
   });
 });
 
