@@ -795,9 +795,13 @@ export interface Messages {
     readonly default_filter_chain: Messages["FilterChain"] | null;
     readonly bind_to_port: Messages["BoolValue"] | null;
     readonly filter_chain_matcher: Messages["Matcher"] | null;
+    readonly additional_addresses: readonly Messages["AdditionalAddress"][];
   };
   readonly "Listener.DeprecatedV1": {
     readonly bind_to_port: Messages["BoolValue"] | null;
+  };
+  readonly "AdditionalAddress": {
+    readonly address: Messages["Address"] | null;
   };
   readonly "ApiListener": {
     readonly api_listener: Messages["Any"] | null;
@@ -857,6 +861,7 @@ export interface Messages {
     readonly max_connect_attempts: Messages["UInt32Value"] | null;
     readonly idle_timeout: Messages["Duration"] | null;
     readonly tunneling_config: Messages["TunnelingConfig"] | null;
+    readonly max_downstream_connection_duration: Messages["Duration"] | null;
     readonly cluster: string | null;
     readonly weighted_clusters: Messages["TcpProxy.WeightedCluster"] | null;
   };

@@ -40,7 +40,7 @@ import { hostCovers, hostsOverlap, isWildcard } from "./host_pattern.ts";
 import { type Candidate, HostTable } from "./host_table.ts";
 import { possibleFullNames, serviceDomains } from "./hosts.ts";
 import { ListenerTable, type PortChains } from "./listener_table.ts";
-import { bindOf, hasChains, lowerChains } from "./lower_l4.ts";
+import { hasChains, lowerChains, placesOfService } from "./lower_l4.ts";
 import { lowerAssignments, lowerClusters, STANDING_CLUSTERS } from "./lower_cluster.ts";
 import { defaultRoute } from "./lower_route.ts";
 import { preciseOrigin } from "./origin.ts";
@@ -277,13 +277,15 @@ class HostCompiler implements Compiler {
     };
     const chains = service === undefined ? NO_CHAINS : shareList(
       before,
-      ports.map((port) => ({
-        host,
-        port: port.number,
-        bind: bindOf(service),
-        chains: lowerChains(service, port, input),
-      })),
-      (entry) => entry.port,
+      placesOfService(service).flatMap((place) =>
+        ports.map((port) => ({
+          host,
+          port: port.number,
+          ...place,
+          chains: lowerChains(service, port, place, input),
+        }))
+      ),
+      ({ bind, ranges, port }) => `${bind} ${ranges.join()} ${port}`,
     );
     if (chains === before) return;
     this.#listeners.replace(before, chains);

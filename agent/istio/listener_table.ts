@@ -16,12 +16,16 @@ export interface PortChains {
   readonly port: number;
   /** `0.0.0.0` = the service has no address of its own. */
   readonly bind: string;
+  /** Of the service's address, when that is a range. */
+  readonly ranges: readonly string[];
   readonly chains: readonly FilterChain[];
 }
 
+type Place = Pick<PortChains, "bind" | "port">;
+
 export class ListenerTable {
   readonly #last: FilterChain;
-  /** By listener name `BIND_PORT`, then by host. */
+  /** By listener name `BIND_PORT`, then by service and range. */
   readonly #groups = new Map<string, Map<string, PortChains>>();
   readonly #touched = new Set<string>();
   /** Names that a group made when it was last assembled. */
@@ -36,14 +40,14 @@ export class ListenerTable {
   replace(before: readonly PortChains[], after: readonly PortChains[]): void {
     for (const old of before) {
       const name = nameOf(old);
-      this.#groups.get(name)?.delete(old.host);
+      this.#groups.get(name)?.delete(keyOf(old));
       this.#touched.add(name);
     }
     for (const now of after) {
       const name = nameOf(now);
       let group = this.#groups.get(name);
       if (group === undefined) this.#groups.set(name, group = new Map());
-      group.set(now.host, now);
+      group.set(keyOf(now), now);
       this.#touched.add(name);
     }
   }
@@ -79,16 +83,11 @@ export class ListenerTable {
     const shared: FilterChain[] = [];
     const made: Listener[] = [];
     let first: PortChains | undefined;
-    const push = (
-      listenerName: string,
-      address: string,
-      port: number,
-      chains: readonly FilterChain[],
-    ): void => {
-      made.push(share(known.get(listenerName), this.#listener(listenerName, address, port, chains)));
+    const push = (listenerName: string, at: Place, chains: readonly FilterChain[]): void => {
+      made.push(share(known.get(listenerName), this.#listener(listenerName, at, chains)));
     };
-    for (const host of [...group.keys()].sort()) {
-      const entry = group.get(host) as PortChains;
+    for (const key of [...group.keys()].sort()) {
+      const entry = group.get(key) as PortChains;
       first ??= entry;
       let conflict = false;
       for (const chain of entry.chains) {
@@ -99,14 +98,20 @@ export class ListenerTable {
           shared.push(chain);
         }
       }
-      if (conflict) push(`${host}_${entry.port}`, host, entry.port, entry.chains);
+      if (conflict) push(`${entry.host}_${entry.port}`, { ...entry, bind: entry.host }, entry.chains);
     }
-    if (first !== undefined) push(name, first.bind, first.port, shared);
+    if (first !== undefined) push(name, first, shared);
     return made.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
   }
 
-  #listener(name: string, address: string, port: number, chains: readonly FilterChain[]): Listener {
-    const common = { name, address, port, trafficDirection: "OUTBOUND", bindToPort: false } as const;
+  #listener(name: string, { bind, port }: Place, chains: readonly FilterChain[]): Listener {
+    const common = {
+      name,
+      address: bind,
+      port,
+      trafficDirection: "OUTBOUND",
+      bindToPort: false,
+    } as const;
     const all = chains.find((chain) => chain.match === undefined);
     const others = chains.filter((chain) => chain !== all);
     if (others.length === 0 && all !== undefined) return { ...common, filterChains: [all] };
@@ -116,4 +121,8 @@ export class ListenerTable {
 
 function nameOf({ bind, port }: PortChains): string {
   return `${bind}_${port}`;
+}
+
+function keyOf({ host, ranges }: PortChains): string {
+  return `${host} ${ranges.join()}`;
 }

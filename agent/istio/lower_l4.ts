@@ -35,28 +35,43 @@ export function hasChains(port: PortOfService): boolean {
   return protocol.toLowerCase() !== "udp";
 }
 
-/** Where the listener of a service stands: its first address, or every address. */
-export function bindOf(service: Service): string {
-  const address = service.addresses[0]?.replace(/\/(32|128)$/, "") ?? "";
-  return address === "" || address.includes("/") ? ANY_ADDRESS : address;
+/** Where a listener of a service stands, and the ranges that it answers for when that is every address. */
+export interface ServicePlace {
+  readonly bind: string;
+  readonly ranges: readonly string[];
+}
+
+/** One for each address of the service, as if it were a service of its own; every address for one that has none. */
+export function placesOfService(service: Service): readonly ServicePlace[] {
+  if (service.addresses.length === 0) return [{ bind: ANY_ADDRESS, ranges: [] }];
+  return service.addresses.map((text) => {
+    const address = text.replace(/\/(32|128)$/, "");
+    return address.includes("/") ? { bind: ANY_ADDRESS, ranges: [address] } : { bind: address, ranges: [] };
+  });
 }
 
 /** At least one chain. */
-export function lowerChains(service: Service, port: PortOfService, input: L4Input): FilterChain[] {
-  const chains = port.kind === "tls" ? lowerTls(service, port, input) : lowerTcp(service, port, input);
+export function lowerChains(
+  service: Service,
+  port: PortOfService,
+  place: ServicePlace,
+  input: L4Input,
+): FilterChain[] {
+  const chains = port.kind === "tls"
+    ? lowerTls(service, port, place, input)
+    : lowerTcp(service, port, place, input);
   return chains.map((chain) => ({ ...chain, service: service.host }));
 }
 
-/** Subnets of a service whose address is a range. */
-function rangesOf(service: Service): readonly string[] {
-  const first = service.addresses[0] ?? "";
-  return first.includes("/") && bindOf(service) === ANY_ADDRESS ? service.addresses : [];
-}
-
-function lowerTls(service: Service, port: PortOfService, input: L4Input): FilterChain[] {
+function lowerTls(
+  service: Service,
+  port: PortOfService,
+  place: ServicePlace,
+  input: L4Input,
+): FilterChain[] {
   const chains: FilterChain[] = [];
   const seen = new Set<string>();
-  let ranges = rangesOf(service);
+  let { ranges } = place;
   for (const rule of input.rules) {
     for (const [i, route] of (rule.document.spec.tls ?? []).entries()) {
       if (!route?.route?.length) continue;
@@ -78,14 +93,18 @@ function lowerTls(service: Service, port: PortOfService, input: L4Input): Filter
   }
   if (chains.length > 0) return chains;
   // Only the name tells services without an address of their own apart.
-  const bare = bindOf(service) === ANY_ADDRESS ||
+  const bare = place.bind === ANY_ADDRESS ||
     (isWildcard(service.host) && service.resolution === "DYNAMIC_DNS");
   return [defaultChain(service, port, bare ? [service.host] : [], ranges, input)];
 }
 
-function lowerTcp(service: Service, port: PortOfService, input: L4Input): FilterChain[] {
+function lowerTcp(
+  service: Service,
+  port: PortOfService,
+  { ranges }: ServicePlace,
+  input: L4Input,
+): FilterChain[] {
   const chains: FilterChain[] = [];
-  const ranges = rangesOf(service);
   for (const rule of input.rules) {
     for (const [i, route] of (rule.document.spec.tcp ?? []).entries()) {
       if (!route?.route?.length) continue;

@@ -347,6 +347,8 @@ export interface Listener {
   readonly address: string;
   /** 0 for unix paths. */
   readonly port: number;
+  /** Of the same port. */
+  readonly additionalAddresses?: readonly string[];
   readonly filterChains: readonly FilterChain[];
   readonly defaultFilterChain?: FilterChain;
   readonly trafficDirection?: "INBOUND" | "OUTBOUND";

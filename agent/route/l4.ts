@@ -105,8 +105,9 @@ class Tables implements L4Tables {
       const chains = chainsOf(listener);
       if (chains.length === 0) continue;
       const { port } = listener;
-      const address = normalAddress(listener.address) ?? listener.address;
-      this.#byAddress.set(`${address} ${port}`, listener);
+      for (const text of [listener.address, ...listener.additionalAddresses ?? []]) {
+        this.#byAddress.set(`${normalAddress(text) ?? text} ${port}`, listener);
+      }
       for (const { tcp, service } of chains) {
         if (service !== undefined) {
           const key = `${service} ${port}`;

@@ -36,6 +36,7 @@ export function decodeListener(schema: Schema, raw: RawResource, origin: Origin)
   const value: Listener = {
     name: m.name,
     ...decodeAddress(m, found),
+    ...decodeFurther(m),
     filterChains: m.filter_chains.map((c, i) => chain(c, `filter_chains[${i}]`)),
     ...(m.default_filter_chain === null
       ? {}
@@ -72,6 +73,12 @@ function decodeAddress(m: Messages["Listener"], found: Findings): { address: str
   if (m.address?.pipe) return { address: m.address.pipe.path, port: 0 };
   // Listeners inside Envoy, and those of gRPC without proxy: nothing connects to them from outside.
   return { address: m.address?.envoy_internal_address?.server_listener_name || m.name, port: 0 };
+}
+
+/** Addresses besides the first, as services with IPv4 and IPv6 have them; the port is the same. */
+function decodeFurther(m: Messages["Listener"]): Pick<Listener, "additionalAddresses"> {
+  const further = m.additional_addresses.flatMap((a) => a.address?.socket_address?.address ?? []);
+  return further.length === 0 ? {} : { additionalAddresses: further };
 }
 
 function decodeChain(
@@ -205,8 +212,10 @@ function decodeTcp(
     );
   }
   const idleTimeout = durationText(m.idle_timeout);
+  const duration = durationText(m.max_downstream_connection_duration);
   const options = {
     ...(idleTimeout === undefined ? {} : { idleTimeout }),
+    ...(duration === undefined ? {} : { maxDownstreamConnectionDuration: duration }),
     ...(m.max_connect_attempts === null ? {} : { maxConnectAttempts: m.max_connect_attempts.value }),
   };
   if (m.weighted_clusters !== null) {
