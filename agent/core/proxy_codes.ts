@@ -125,6 +125,7 @@ export const PROXY_CODES = {
     flag: "UT",
   },
   P309: { severity: "error", hint: "Look why the upstream stopped sending.", status: 504, flag: "SI" },
+  P310: { severity: "error", hint: "Look into the upstream's log.", status: 503, flag: "UR" },
 
   P401: {
     severity: "error",

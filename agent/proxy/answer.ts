@@ -8,7 +8,8 @@ import { corsFields } from "./cors.ts";
 import type { Exchange, Framing } from "./exchange.ts";
 import { copyLines, type Field, runOps, writeFields } from "./fields.ts";
 import { formatContext } from "./format.ts";
-import type { UpstreamConnection } from "./upstream.ts";
+import { grpcStatusIn, grpcStatusOfTrailers, isGrpc } from "./grpc.ts";
+import type { Upstream } from "./upstream.ts";
 
 const SERVICE_TIME = "x-envoy-upstream-service-time";
 
@@ -32,7 +33,7 @@ function bodyLength(method: string, head: MessageHead): number {
 export function answer(
   proxy: ProxyContext,
   ex: Exchange,
-  connection: UpstreamConnection,
+  connection: Upstream,
   ops: HeaderOps | null,
 ): Promise<void> {
   const { head, body } = connection;
@@ -64,11 +65,18 @@ export function answer(
   out.line(SERVICE_TIME, String(Math.round(ex.upstreamServiceMs)));
   if (fields !== null) writeFields(out, fields);
   if (framing === "chunked") out.text("Transfer-Encoding: chunked\r\n");
+  // HTTP/2 needs no length to tell that there is no body; a client of HTTP/1.1 would wait for one.
+  if (ex.upstreamHttp2 && body.done && !ex.http2 && tellsNoLength(ex, head)) {
+    out.text("content-length: 0\r\n");
+  }
   writeConnection(ex, out);
   out.text("\r\n");
   responder.begin(out, status, framing);
 
-  if (body.done) return responder.end(null);
+  if (body.done) {
+    if (isGrpc(ex.head)) ex.grpcStatus = grpcStatusIn(head);
+    return responder.end(null);
+  }
   const piece = body.buffered();
   if (piece !== null && body.done && body.trailers === null) return responder.data(piece, true);
   return stream(ex, connection, piece, framing);
@@ -76,7 +84,7 @@ export function answer(
 
 async function stream(
   ex: Exchange,
-  connection: UpstreamConnection,
+  connection: Upstream,
   first: Uint8Array | null,
   framing: Framing,
 ): Promise<void> {
@@ -86,6 +94,7 @@ async function stream(
   for (;;) {
     if (piece !== null) await responder.data(piece, body.done && body.trailers === null);
     if (body.done) {
+      if (body.trailers !== null && isGrpc(ex.head)) ex.grpcStatus = grpcStatusOfTrailers(body.trailers);
       if (piece === null || body.trailers !== null) await responder.end(body.trailers);
       return;
     }
@@ -100,7 +109,7 @@ async function stream(
 
 const EMPTY = new Uint8Array(0);
 
-async function read(ex: Exchange, connection: UpstreamConnection): Promise<Uint8Array | null> {
+async function read(ex: Exchange, connection: Upstream): Promise<Uint8Array | null> {
   try {
     return await connection.body.read();
   } catch (error) {
@@ -120,8 +129,12 @@ async function read(ex: Exchange, connection: UpstreamConnection): Promise<Uint8
   }
 }
 
+function tellsNoLength(ex: Exchange, head: MessageHead): boolean {
+  return head.contentLength < 0 && ex.method !== "HEAD" && head.status !== 204 && head.status !== 304;
+}
+
 /** Hands the connection back to its pool when the next answer on it can be trusted. */
-export function endAnswer(ex: Exchange, connection: UpstreamConnection): void {
+export function endAnswer(ex: Exchange, connection: Upstream): void {
   const { head } = connection;
   const { untilClose } = connection.body;
   ex.upstream = null;

@@ -9,48 +9,62 @@ import { problemOf } from "../wire/http1/problems.ts";
 import type { Endpoint } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import { connectFailure } from "./connect_failure.ts";
+import { sendHttp2 } from "./h2_attempt.ts";
+import { Unprocessed } from "./h2_upstream_stream.ts";
 import { interim } from "./interim.ts";
 import { pick, type Target } from "./pick.ts";
 import { pump, startRouteTimeout } from "./pump.ts";
-import { retriesFailure, retriesStatus, waitBackoff } from "./retry.ts";
-import { UpstreamConnection } from "./upstream.ts";
+import { retriesFailure, retriesGrpc, retriesStatus, waitBackoff } from "./retry.ts";
+import { type Upstream, UpstreamConnection } from "./upstream.ts";
 import { writeAll } from "./write_all.ts";
 
 /** Interim answers before a final one. */
 const MAX_INTERIMS = 64;
+/** How often a request goes again that an upstream did not look at, beyond the route's policy. */
+const MAX_UNPROCESSED = 5;
 const NONE_TRIED: readonly Endpoint[] = [];
 /** Methods that may be sent again without harm (RFC 9110 section 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
 
-export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Promise<UpstreamConnection> {
+export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Promise<Upstream> {
   const retry = ex.route === null ? null : ex.route.retry;
   let tried = NONE_TRIED;
   let retries = 0;
   let replayed = false;
+  let unprocessed = 0;
   let startMs = ex.attemptMs = Math.max(ex.startMs, ex.attemptMs);
   for (;;) {
     const endpoint = pick(proxy, ex, to, tried);
     ex.upstreamHost = endpoint.key;
     let failure: MeshError | null = null;
     let outcome = "ok";
-    let connection = endpoint.take();
-    let fresh = connection === null;
+    let fresh = true;
     try {
-      // One function and few promises, because nearly every request passes here exactly once.
-      if (connection === null) connection = await dial(proxy, ex, to, endpoint);
-      engage(ex, endpoint, connection);
-      const request = ex.out!.view();
-      const sent = await connection.stream.write(request);
-      if (sent < request.length) await writeAll(connection.stream, request.subarray(sent));
-      afterSend(proxy, ex, connection, startMs);
-      const { input } = connection;
-      if (!input.took(await input.next())) throw new Error("end of input");
-      fresh = true;
-      if (!tryHead(proxy, connection)) await readHead(proxy, ex, connection);
+      let connection: Upstream;
+      if (ex.upstreamHttp2) {
+        connection = await sendHttp2(proxy, ex, to, endpoint);
+      } else {
+        let own = endpoint.take();
+        fresh = own === null;
+        // One function and few promises, because nearly every request passes here exactly once.
+        if (own === null) own = await dial(proxy, ex, to, endpoint);
+        engage(ex, endpoint, own);
+        const request = ex.out!.view();
+        const sent = await own.stream.write(request);
+        if (sent < request.length) await writeAll(own.stream, request.subarray(sent));
+        afterSend(proxy, ex, own, startMs);
+        const { input } = own;
+        if (!input.took(await input.next())) throw new Error("end of input");
+        fresh = true;
+        if (!tryHead(proxy, own)) await readHead(proxy, ex, own);
+        connection = own;
+      }
       const answeredMs = proxy.clock.monotonic();
       // Before the request is through there is no time between it and the answer.
       ex.upstreamServiceMs = ex.pumping ? 0 : Math.max(0, answeredMs - ex.requestSentMs);
-      const again = retry !== null && retriesStatus(retry, connection.head.status) && ex.replayable;
+      const again = retry !== null && ex.replayable &&
+        (retriesStatus(retry, connection.head.status) || ex.upstreamHttp2 && retriesGrpc(retry, connection));
       if (!again || retries >= retry.numRetries) {
         if (again && retries > 0) ex.addFlag("URX");
         ex.attempts.push({
@@ -84,6 +98,12 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
           endpoint: endpoint.key,
           requestId: ex.requestId,
         });
+        startMs = now;
+        continue;
+      }
+      if (failure instanceof Unprocessed && ex.replayable && unprocessed < MAX_UNPROCESSED) {
+        unprocessed++;
+        proxy.observer.count("replayed_requests_total");
         startMs = now;
         continue;
       }
@@ -247,15 +267,7 @@ async function dial(
     if (error instanceof MeshError && error.side === "downstream") throw error;
     const late = error instanceof MeshError && error.code === "P304";
     if (late && limit < configured) throw timeout(proxy, ex);
-    const what = late ? `did not accept a connection within ${configured} ms` : "refused the connection";
-    const reason = `upstream connect error or disconnect/reset before headers. reset reason: ${
-      late ? "connection timeout" : "remote connection failure"
-    }. `;
-    throw new MeshError(late ? "P304" : "P303", `${reason}The upstream ${endpoint.key} ${what}`, {
-      side: "upstream",
-      retry: "connect-failure",
-      cause: error,
-    });
+    throw connectFailure(endpoint.key, configured, error);
   }
 }
 

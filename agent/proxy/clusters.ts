@@ -14,10 +14,11 @@ import {
 } from "../model/model.ts";
 import { type Balancer, createBalancer } from "./balance/balancer.ts";
 import { EndpointHandle } from "./endpoint.ts";
+import type { Http2Pool } from "./h2_pool.ts";
 import type { Names } from "./names.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
-export type Endpoint = EndpointHandle<UpstreamConnection>;
+export type Endpoint = EndpointHandle<UpstreamConnection, Http2Pool>;
 
 /** Mesh default of dnsRefreshRate. */
 const DNS_REFRESH_MS = 60_000;
@@ -45,6 +46,12 @@ export class ClusterHandle {
 
   get isDns(): boolean {
     return this.cluster.type === "STRICT_DNS" || this.cluster.type === "LOGICAL_DNS";
+  }
+
+  /** Is the cluster spoken to in HTTP/2, for a client that speaks it or not? */
+  speaksHttp2(clientDoes: boolean): boolean {
+    const protocol = this.cluster.httpProtocolOptions?.protocol;
+    return protocol === "HTTP2" || clientDoes && protocol === "USE_DOWNSTREAM";
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -119,7 +126,7 @@ export class ClusterHandle {
     let endpoint = this.#byKey.get(key);
     if (endpoint === undefined) {
       if (this.#byKey.size >= MAX_DIRECT_ENDPOINTS) this.#forgetUnused();
-      endpoint = new EndpointHandle<UpstreamConnection>(address, port, 1);
+      endpoint = new EndpointHandle<UpstreamConnection, Http2Pool>(address, port, 1);
       this.#byKey.set(key, endpoint);
     }
     return endpoint;
@@ -161,7 +168,7 @@ export class ClusterHandle {
       keep.add(key);
       let endpoint = this.#byKey.get(key);
       if (endpoint === undefined) {
-        endpoint = new EndpointHandle<UpstreamConnection>(address, port, Math.max(1, weight));
+        endpoint = new EndpointHandle<UpstreamConnection, Http2Pool>(address, port, Math.max(1, weight));
         this.#byKey.set(key, endpoint);
       }
       endpoint.weight = Math.max(1, weight);
@@ -189,6 +196,7 @@ const PASSTHROUGH: Cluster = {
   type: "ORIGINAL_DST",
   lbPolicy: "CLUSTER_PROVIDED",
   connectTimeout: "10s",
+  httpProtocolOptions: { protocol: "USE_DOWNSTREAM" },
 };
 
 export class Clusters {

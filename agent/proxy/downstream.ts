@@ -12,7 +12,8 @@ import { HEAD_TOO_LARGE, problemOf } from "../wire/http1/problems.ts";
 import { BodyReader } from "./body_reader.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
-import { addressText, Exchange, type Framing, type Responder } from "./exchange.ts";
+import { addressText, describeBroken, Exchange, type Framing, type Responder } from "./exchange.ts";
+import { Http2Downstream, isHttp2 } from "./h2_downstream.ts";
 import { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
 import { writeLastChunk } from "./prepare.ts";
@@ -69,6 +70,7 @@ export class DownstreamConnection implements Responder, Expirable {
   #ended = false;
   #continueSent = false;
   #tunnel = false;
+  #http2: Http2Downstream | null = null;
 
   constructor(proxy: ProxyContext, stream: AcceptedStream) {
     this.#proxy = proxy;
@@ -97,6 +99,10 @@ export class DownstreamConnection implements Responder, Expirable {
     proxy.deadlines.add(this);
     proxy.observer.downstreamConnection(1);
     try {
+      if (await this.#beginsWithHttp2()) {
+        await this.#http2!.run();
+        return;
+      }
       for (;;) {
         // The usual case without a promise of its own: nothing at hand, and one read brings a whole head.
         if (this.#input.start === this.#input.end) {
@@ -131,6 +137,7 @@ export class DownstreamConnection implements Responder, Expirable {
 
   /** Closes an idle connection, asks a busy one to close after its answer. */
   drain(): void {
+    if (this.#http2 !== null) return this.#http2.drain();
     this.persistent = false;
     if (this.#state === IDLE && this.#input.available === 0) this.close();
   }
@@ -138,7 +145,8 @@ export class DownstreamConnection implements Responder, Expirable {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    if (!this.#tunnel) this.#stream.close();
+    if (this.#http2 !== null) this.#http2.close();
+    else if (!this.#tunnel) this.#stream.close();
   }
 
   // ---------------------------------------------------------------- heads
@@ -148,6 +156,26 @@ export class DownstreamConnection implements Responder, Expirable {
     // What a large head took is given back, also by the head itself, which keeps its bytes.
     if (this.#input.shrink()) this.#head.reset(this.#input.buf, 0);
     this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.idleMs;
+  }
+
+  /** The first bytes tell HTTP/2 with prior knowledge from everything else, which then stands in the input. */
+  async #beginsWithHttp2(): Promise<boolean> {
+    const input = this.#input;
+    this.#rest();
+    do {
+      if (!input.took(await input.next()) || this.closed) return false;
+      const is = isHttp2(input.buf, input.start, input.end);
+      if (is === false) return false;
+      if (is === true) break;
+      if (this.#state !== IDLE) continue;
+      // The first letters of PRI are also those of PUT and POST.
+      this.#state = HEAD;
+      const proxy = this.#proxy;
+      proxy.deadlines.arm(this, proxy.clock.monotonic() + proxy.config.proxy.timeouts.headMs);
+    } while (true);
+    this.deadline = Infinity;
+    this.#http2 = new Http2Downstream(this.#proxy, this.#stream, input, this.#remoteText);
+    return true;
   }
 
   #tryHead(): boolean {
@@ -435,19 +463,4 @@ export function brokenHead(problem: number): MeshError {
   return new MeshError(STATUS_CODE[status] ?? "P101", `Cannot read the request: ${what} (${source})`, {
     side: "downstream",
   });
-}
-
-/** A record of a request that could not be read says so instead of showing rubbish. */
-export function describeBroken(ex: Exchange): void {
-  ex.method = "-";
-  ex.target = "-";
-  const head = ex.head;
-  head.count = 0;
-  head.hostIndex =
-    head.userAgentIndex =
-    head.requestIdIndex =
-    head.contentTypeIndex =
-      -1;
-  head.forwardedForIndex = -1;
-  head.expectContinue = false;
 }

@@ -8,7 +8,13 @@ export interface Pooled {
   close(): void;
 }
 
-export class EndpointHandle<C extends Pooled = Pooled> implements Candidate {
+/** Connections that many exchanges share; Http2Pool is one. */
+export interface Shared {
+  /** Takes no new exchanges; connections close after the last of theirs. */
+  retire(): void;
+}
+
+export class EndpointHandle<C extends Pooled = Pooled, S extends Shared = Shared> implements Candidate {
   active = 0;
   /** Open connections, idle ones included. */
   connections = 0;
@@ -18,6 +24,8 @@ export class EndpointHandle<C extends Pooled = Pooled> implements Candidate {
   allowed = false;
   /** Last in, first out, so that surplus connections grow old and go. */
   readonly idle: C[] = [];
+  /** HTTP/2 connections; null before the first. */
+  shared: S | null = null;
   /** `10.0.0.1:8084`, `[::1]:80` */
   readonly key: string;
 
@@ -41,6 +49,7 @@ export class EndpointHandle<C extends Pooled = Pooled> implements Candidate {
 
   retire(): void {
     this.gone = true;
+    this.shared?.retire();
     while (this.idle.length > 0) {
       const connection = this.idle.pop()!;
       connection.idle = false;

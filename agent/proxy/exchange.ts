@@ -25,7 +25,7 @@ import type { World } from "../discovery/types.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import type { MessageHead } from "../wire/http1/head.ts";
 import type { RequestBody, Responder } from "./engine.ts";
-import type { UpstreamConnection } from "./upstream.ts";
+import type { Upstream } from "./upstream.ts";
 import type { Field } from "./fields.ts";
 import type { RequestHeadView } from "./request_view.ts";
 
@@ -38,6 +38,8 @@ export class Exchange {
   startMs = 0;
   /** Monotonic ms from which timeouts of the route count: `startMs`, or when an injected delay was over. */
   attemptMs = 0;
+  /** The client speaks HTTP/2. */
+  http2 = false;
   // ---- view
   view: RequestHeadView | null = null;
   method = "";
@@ -57,8 +59,10 @@ export class Exchange {
   upstreamServiceMs = -1;
   /** Monotonic ms at which the route's timeout ends the exchange; Infinity without one. */
   routeDeadline = Infinity;
-  /** The connection at work for this exchange. */
-  upstream: UpstreamConnection | null = null;
+  /** The cluster is spoken to in HTTP/2. */
+  upstreamHttp2 = false;
+  /** The connection, or stream of one, at work for this exchange. */
+  upstream: Upstream | null = null;
   /** A request body is still on its way up. */
   pumping = false;
   /** Why the request body could not be sent on. */
@@ -66,6 +70,8 @@ export class Exchange {
   // ---- prepare
   /** Head for the upstream (and the body behind it, when it is whole), later the head of the answer. */
   out: ByteWriter | null = null;
+  /** Where the head in `out` ends and the body begins. */
+  headLength = 0;
   /** `out` holds the whole request, so that it can be sent again. */
   replayable = false;
   /** The client asked for another protocol and the answer may be 101. */
@@ -89,6 +95,8 @@ export class Exchange {
   status = 0;
   flags = "";
   details = "";
+  /** Of the answer, when it is gRPC's; -1 unknown. */
+  grpcStatus = -1;
   /** The client went away. */
   cancelled = false;
   /** Set by the stage that waits for something; called once by `cancel`. */
@@ -122,4 +130,19 @@ export class Exchange {
 /** `10.0.0.1:8080`, `[::1]:80` */
 export function addressText({ hostname, port }: StreamAddress): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/** A record of a request that could not be read says so instead of showing rubbish. */
+export function describeBroken(ex: Exchange): void {
+  ex.method = "-";
+  ex.target = "-";
+  const head = ex.head;
+  head.count = 0;
+  head.hostIndex =
+    head.userAgentIndex =
+    head.requestIdIndex =
+    head.contentTypeIndex =
+      -1;
+  head.forwardedForIndex = -1;
+  head.expectContinue = false;
 }

@@ -19,6 +19,7 @@ export function clusterOf(proxy: ProxyContext, ex: Exchange, name: string): Clus
       `Cannot route to cluster "${name}": the rules declare no such service, port or subset`,
     );
   }
+  ex.upstreamHttp2 = handle.speaksHttp2(ex.http2);
   return handle;
 }
 

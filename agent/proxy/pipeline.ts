@@ -4,7 +4,7 @@
  * In: an {@link Exchange} from an engine (exchange.ts says how one is made). Out: an answer on its responder and a record at the observer;
  * `handleExchange` itself never throws.
  *
- *  1 accept    downstream.ts (native), serve.ts      bytes -> Exchange
+ *  1 accept    downstream.ts, h2_downstream.ts, serve.ts   bytes -> Exchange
  *  2 view      view.ts                               head -> what it asks for
  *  3 select    select.ts                             tables x view -> route
  *  4 shortcut  shortcut.ts                           redirect, direct response, fault, CORS preflight
@@ -34,6 +34,7 @@ import { releaseUpstream, rescue } from "./rescue.ts";
 import { hasShortcut, shortcut } from "./shortcut.ts";
 import { select } from "./select.ts";
 import { connect, upgraded } from "./tunnel.ts";
+import { UpstreamConnection } from "./upstream.ts";
 import { view } from "./view.ts";
 
 export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise<void> {
@@ -54,7 +55,7 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
     if (to instanceof Promise) to = await to;
     prepare(proxy, ex, seen, destination);
     const connection = await attempt(proxy, ex, to);
-    if (connection.head.status === 101) {
+    if (connection.head.status === 101 && connection instanceof UpstreamConnection) {
       await upgraded(proxy, ex, connection);
       return;
     }

@@ -5,11 +5,12 @@
 import type { CompiledDestination } from "../route/types.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import { CHUNK_OVERHEAD, writeChunkSize } from "../wire/http1/chunked.ts";
-import { EXPECT, HOP_BY_HOP, REMOVED, X_ENVOY, X_FORWARDED_FOR } from "../wire/http1/head.ts";
+import { EXPECT, HOP_BY_HOP, REMOVED, TE, X_ENVOY, X_FORWARDED_FOR } from "../wire/http1/head.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { copyLines, type Field, runOps, writeFields } from "./fields.ts";
 import { formatContext } from "./format.ts";
+import { grpcTimeoutMs, isGrpc } from "./grpc.ts";
 import { newRequestId } from "./ids.ts";
 import type { RequestHeadView } from "./request_view.ts";
 
@@ -88,15 +89,26 @@ export function prepare(
   }
 
   ex.upgrading = head.upgrade && head.upgradeIndex >= 0 && body.length === 0 && head.minor === 1 &&
-    ex.responder.canTunnel && !isHttp2Upgrade(head.valueAt(head.upgradeIndex));
+    ex.responder.canTunnel && !ex.upstreamHttp2 && !isHttp2Upgrade(head.valueAt(head.upgradeIndex));
   if (ex.upgrading) {
     out.line("Connection", "Upgrade");
     out.line("Upgrade", head.valueAt(head.upgradeIndex));
   }
-  const chunked = body.length < 0;
+  if (ex.upstreamHttp2 && takesTrailers(ex)) out.text("te: trailers\r\n");
+  // HTTP/2 has frames.
+  const chunked = body.length < 0 && !ex.upstreamHttp2;
   out.text(chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+  ex.headLength = out.length;
   ex.replayable = body.length === 0;
   if (body.length !== 0) takeBufferedBody(ex, out, chunked);
+}
+
+function takesTrailers(ex: Exchange): boolean {
+  const { head } = ex;
+  for (let i = 0; i < head.count; i++) {
+    if (head.kinds[i] === TE) return /(?:^|[ \t,])trailers(?:$|[ \t,;])/i.test(head.valueAt(i));
+  }
+  return isGrpc(head);
 }
 
 function isHttp2Upgrade(value: string): boolean {
@@ -164,6 +176,12 @@ function readTimeouts(ex: Exchange): void {
   const { route, head } = ex;
   ex.timeoutMs = route?.timeoutMs ?? 0;
   ex.perTryTimeoutMs = route?.retry?.perTryTimeoutMs ?? 0;
+  if (route !== null && route.maxGrpcTimeoutMs >= 0 && isGrpc(head)) {
+    // The client's deadline counts, bounded by the route's (0: no bound).
+    const most = route.maxGrpcTimeoutMs;
+    const asked = grpcTimeoutMs(head);
+    ex.timeoutMs = asked === 0 || most > 0 && asked > most ? most : asked;
+  }
   if (head.hasEnvoy) {
     const total = head.value("x-envoy-upstream-rq-timeout-ms");
     if (total !== undefined && /^\d{1,9}$/.test(total)) ex.timeoutMs = Number(total);

@@ -10,7 +10,7 @@ export function record(proxy: ProxyContext, ex: Exchange): void {
     startMs: ex.startMs + proxy.deadlines.wallOffset,
     method: ex.method,
     path: ex.view === null || ex.method === "CONNECT" ? ex.target : pathOf(ex),
-    protocol: head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0",
+    protocol: ex.http2 ? "HTTP/2" : head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0",
     authority: ex.authority,
     status: ex.status,
     flags: ex.flags,

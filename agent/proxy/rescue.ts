@@ -6,6 +6,7 @@ import type { Exchange } from "./exchange.ts";
 import { corsFields } from "./cors.ts";
 import { type Field, runOps } from "./fields.ts";
 import { formatContext } from "./format.ts";
+import { isGrpc } from "./grpc.ts";
 import { reply } from "./reply.ts";
 
 /** Error types of RFC 9209, section 2.3. */
@@ -39,6 +40,7 @@ const PROXY_ERRORS: Partial<Record<Code, string>> = {
   P307: "http_response_timeout",
   P308: "http_response_timeout",
   P309: "connection_write_timeout",
+  P310: "connection_terminated",
   P401: "connection_limit_reached",
   P402: "proxy_internal_response",
   P403: "proxy_internal_error",
@@ -63,13 +65,6 @@ export function grpcStatusOf(status: number): number {
     default:
       return 2;
   }
-}
-
-export function isGrpc(ex: Exchange): boolean {
-  const at = ex.head.contentTypeIndex;
-  if (at < 0) return false;
-  const type = ex.head.valueAt(at).toLowerCase();
-  return type.startsWith("application/grpc") && (type.length === 16 || "+;".includes(type.charAt(16)));
 }
 
 /** Percent-encoding of the grpc-message header. */
@@ -131,8 +126,11 @@ function errorReply(proxy: ProxyContext, ex: Exchange, error: MeshError): Promis
   if (error.code === "P401") {
     fields.push({ name: "x-envoy-overloaded", key: "x-envoy-overloaded", value: "true" });
   }
-  const grpc = isGrpc(ex);
-  if (grpc) fields.unshift(...grpcFields(grpcStatusOf(error.status), error.message));
+  const grpc = isGrpc(ex.head);
+  if (grpc) {
+    ex.grpcStatus = grpcStatusOf(error.status);
+    fields.unshift(...grpcFields(ex.grpcStatus, error.message));
+  }
   // Envoy lets a route's response operations run on its own answers too; its CORS filter comes behind the fault filter.
   if (error.code !== "P402" && ex.route !== null && ex.route.cors !== null) {
     fields.push(...corsFields(ex, ex.route.cors) ?? []);

@@ -4,6 +4,8 @@ import { MeshError } from "../core/errors.ts";
 import type { CompiledRetry } from "../route/types.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import { grpcStatusIn, retriesGrpcStatus } from "./grpc.ts";
+import type { Upstream } from "./upstream.ts";
 
 export function retriesStatus(retry: CompiledRetry, status: number): boolean {
   const { on } = retry;
@@ -11,6 +13,11 @@ export function retriesStatus(retry: CompiledRetry, status: number): boolean {
   if (status >= 502 && status <= 504 && on.has("gateway-error")) return true;
   if (status === 409 && on.has("retriable-4xx")) return true;
   return on.has("retriable-status-codes") && retry.retriableStatusCodes.has(status);
+}
+
+/** gRPC statuses are looked for in answers of a head alone; those in trailers come too late. */
+export function retriesGrpc(retry: CompiledRetry, answer: Upstream): boolean {
+  return answer.body.done && retriesGrpcStatus(retry.on, grpcStatusIn(answer.head));
 }
 
 export function retriesFailure(retry: CompiledRetry, failure: RetryClass): boolean {

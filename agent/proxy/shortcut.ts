@@ -11,7 +11,8 @@ import { formatContext } from "./format.ts";
 import { newRequestId } from "./ids.ts";
 import type { RequestHeadView } from "./request_view.ts";
 import { reply } from "./reply.ts";
-import { grpcFields, grpcStatusOf, isGrpc } from "./rescue.ts";
+import { isGrpc } from "./grpc.ts";
+import { grpcFields, grpcStatusOf } from "./rescue.ts";
 import { wait } from "./retry.ts";
 import type { Selected } from "./select.ts";
 
@@ -60,7 +61,7 @@ export async function shortcut(
       if (fault.grpcStatus >= 0) {
         ex.addFlag("FI");
         const text = "fault filter abort";
-        const grpc = isGrpc(ex);
+        const grpc = isGrpc(ex.head);
         const fields = grpc ? grpcFields(fault.grpcStatus, text) : [];
         if (ex.responseOps !== null) {
           runOps(ex.responseOps, null, fields, formatContext(proxy, ex, null, fields));
@@ -88,7 +89,7 @@ function local(
   ex.status = status;
   const ops: HeaderOps | null = ex.route === null ? null : ex.route.responseOps;
   if (ex.requestId === "") ex.requestId = ex.head.value("x-request-id") ?? newRequestId(proxy.rng);
-  const grpc = isGrpc(ex);
+  const grpc = isGrpc(ex.head);
   // A gRPC client gets every answer of ours in its own shape, rule-made ones too (istio-semantics 1.14).
   if (grpc) {
     fields.push(

@@ -7,6 +7,7 @@ import type { AgentConfig } from "../settings/types.ts";
 import type { BufferPool } from "./buffers.ts";
 import type { Deadlines, Expirable } from "./deadlines.ts";
 import type { EndpointHandle } from "./endpoint.ts";
+import type { RequestBody } from "./engine.ts";
 import { Input } from "./input.ts";
 
 /** Read buffer of a connection at rest, bytes. */
@@ -24,7 +25,21 @@ export interface UpstreamSurroundings {
   readonly draining: boolean;
 }
 
-export class UpstreamConnection implements Expirable {
+/** Whatever an exchange is at work on: a connection of its own, or a stream on a shared one. */
+export interface Upstream extends Expirable {
+  readonly endpoint: { active: number; readonly port: number };
+  /** The answer's. */
+  readonly head: MessageHead;
+  readonly body: RequestBody & { begin(length: number): void; readonly untilClose: boolean };
+  readonly closed: boolean;
+  readonly cut: CutReason;
+  routeDeadline: number;
+  readonly cancel: () => void;
+  release(): void;
+  close(): void;
+}
+
+export class UpstreamConnection implements Upstream {
   deadline = Infinity;
   slot = -1;
   readonly input: Input;

@@ -66,6 +66,7 @@ class RouteProgram implements CompiledRoute {
   readonly destinations: readonly CompiledDestination[];
   readonly totalWeight: number;
   readonly timeoutMs: number;
+  readonly maxGrpcTimeoutMs: number;
   readonly retry: CompiledRetry | null;
   readonly fault: CompiledFault | null;
   readonly cors: CompiledRoute["cors"];
@@ -92,6 +93,9 @@ class RouteProgram implements CompiledRoute {
     this.rewritesPath = this.#rewrite !== undefined && this.kind === "route";
     this.destinations = source.route === undefined ? [] : compileDestinations(source, source.route, outer);
     this.totalWeight = this.destinations.reduce((sum, d) => sum + d.weight, 0);
+    this.maxGrpcTimeoutMs = source.route?.maxGrpcTimeout === undefined
+      ? -1
+      : milliseconds(source.route.maxGrpcTimeout, 0);
     this.timeoutMs = source.route === undefined ? 0 : milliseconds(source.route.timeout, DEFAULT_TIMEOUT_MS);
     this.retry = source.route?.retryPolicy === undefined ? null : compileRetry(source.route.retryPolicy);
     const perFilter = source.typedPerFilterConfig;

@@ -104,6 +104,8 @@ export interface CompiledRoute {
   readonly totalWeight: number;
   /** 0 = none. */
   readonly timeoutMs: number;
+  /** Bound of the client's grpc-timeout, which then is the timeout; 0 = no bound, -1 = grpc-timeout does not count. */
+  readonly maxGrpcTimeoutMs: number;
   readonly retry: CompiledRetry | null;
   readonly fault: CompiledFault | null;
   readonly cors: CompiledCors | null;

@@ -1,0 +1,121 @@
+/** A message body out of HTTP/2 DATA: filled by the codec's calls, pulled by the pipeline. Both sides use it. */
+import type { RequestBody } from "./engine.ts";
+
+/** Pieces below this share a buffer while nobody reads them. */
+const SMALL_BYTES = 2048;
+const TAIL_BYTES = 8192;
+
+/** Who opens the window again. */
+export interface BodySource {
+  /** That many bytes of the body were taken out. */
+  consumed(bytes: number): void;
+}
+
+export class Http2Body implements RequestBody {
+  done = false;
+  received = 0;
+  trailers: Uint8Array | null = null;
+  /** HTTP/2 bodies always say where they end. */
+  readonly untilClose = false;
+  /** Called before a wait for bytes, and after it. */
+  beforeWait: (() => void) | null = null;
+  afterWait: (() => void) | null = null;
+  #pieces: Uint8Array[] = [];
+  /** Buffer of the last piece when more fits behind it. */
+  #tail: Uint8Array | null = null;
+  #ended = false;
+  #error: unknown = null;
+  #resolve: ((piece: Uint8Array | null) => void) | null = null;
+  #reject: ((error: unknown) => void) | null = null;
+
+  constructor(readonly source: BodySource, public length: number) {
+    if (length === 0) this.done = this.#ended = true;
+  }
+
+  /** As BodyReader has it: here the frames tell. */
+  begin(_length: number): void {}
+
+  /** DATA came; the bytes are copied. */
+  push(buf: Uint8Array, start: number, end: number): void {
+    const n = end - start;
+    if (n === 0) return;
+    if (this.#resolve !== null) return this.#wake(copyOf(buf, start, end));
+    const pieces = this.#pieces;
+    if (n >= SMALL_BYTES || pieces.length === 0) {
+      pieces.push(copyOf(buf, start, end));
+      this.#tail = null;
+      return;
+    }
+    const last = pieces[pieces.length - 1]!;
+    const tail = this.#tail;
+    if (tail !== null && last.byteOffset + last.length + n <= tail.length) {
+      tail.set(new Uint8Array(buf.buffer, buf.byteOffset + start, n), last.byteOffset + last.length);
+      pieces[pieces.length - 1] = new Uint8Array(tail.buffer, last.byteOffset, last.length + n);
+      return;
+    }
+    const fresh = this.#tail = new Uint8Array(TAIL_BYTES);
+    fresh.set(new Uint8Array(buf.buffer, buf.byteOffset + start, n));
+    pieces.push(new Uint8Array(fresh.buffer, 0, n));
+  }
+
+  /** The peer has ended its side. */
+  finish(trailers: Uint8Array | null): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.trailers = trailers;
+    if (this.#pieces.length > 0) return;
+    this.done = true;
+    this.#wake(null);
+  }
+
+  /** There will be no more; what is here is not given out either. */
+  fail(error: unknown): void {
+    if (this.done || this.#error !== null) return;
+    this.#error = error;
+    this.#pieces = [];
+    const reject = this.#reject;
+    this.#resolve = this.#reject = null;
+    reject?.(error);
+  }
+
+  buffered(): Uint8Array | null {
+    if (this.#error !== null) throw this.#error;
+    const piece = this.#pieces.shift();
+    if (piece === undefined) return null;
+    if (this.#pieces.length === 0) {
+      this.#tail = null;
+      if (this.#ended) this.done = true;
+    }
+    this.received += piece.length;
+    this.source.consumed(piece.length);
+    return piece;
+  }
+
+  read(): Promise<Uint8Array | null> {
+    if (this.#error !== null) return Promise.reject(this.#error);
+    if (this.#pieces.length > 0) return Promise.resolve(this.buffered());
+    if (this.done) return Promise.resolve(null);
+    this.beforeWait?.();
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  #wake(piece: Uint8Array | null): void {
+    const resolve = this.#resolve;
+    if (resolve === null) return;
+    this.#resolve = this.#reject = null;
+    this.afterWait?.();
+    if (piece !== null) {
+      this.received += piece.length;
+      this.source.consumed(piece.length);
+    }
+    resolve(piece);
+  }
+}
+
+/** Buffer's own slice would be a view. */
+function copyOf(buf: Uint8Array, start: number, end: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(buf, start, end);
+}

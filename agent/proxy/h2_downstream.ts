@@ -1,0 +1,189 @@
+/**
+ * Stage 1, accept, for HTTP/2: one client connection with many streams, each an exchange through the same pipeline.
+ *
+ * In: a connection that began with the HTTP/2 preface (downstream.ts has seen it). Out: exchanges; their answers go back through
+ * {@link ServerStream}.
+ */
+import type { AcceptedStream } from "../core/ports.ts";
+import { MeshError } from "../core/errors.ts";
+import type { MessageHead } from "../wire/http1/head.ts";
+import { Http2Connection, type Http2Handler, type Http2Stream } from "../wire/http2/connection.ts";
+import { HEAD_TOO_LARGE, problemOf } from "../wire/http2/problems.ts";
+import type { ProxyContext } from "./context.ts";
+import { describeBroken, Exchange } from "./exchange.ts";
+import { headPool, trailerLines } from "./h2_heads.ts";
+import { Http2Link } from "./h2_link.ts";
+import { ServerStream } from "./h2_server_stream.ts";
+import type { Input } from "./input.ts";
+import { handleExchange, refuseExchange } from "./pipeline.ts";
+
+/** `PRI ` tells HTTP/2 from every method of HTTP/1.1. */
+const PRIOR_KNOWLEDGE = [80, 82, 73, 32];
+
+/** Is it HTTP/2 with prior knowledge (RFC 9113 section 3.3)? undefined: more bytes must tell. */
+export function isHttp2(buf: Uint8Array, start: number, end: number): boolean | undefined {
+  const n = Math.min(end - start, PRIOR_KNOWLEDGE.length);
+  for (let i = 0; i < n; i++) if (buf[start + i] !== PRIOR_KNOWLEDGE[i]) return false;
+  return n === PRIOR_KNOWLEDGE.length ? true : undefined;
+}
+
+export class Http2Downstream implements Http2Handler {
+  readonly connection: Http2Connection;
+  readonly link: Http2Link;
+  /** Streams whose heads came with the bytes that are being read: they start when all of these are told, often with the whole body. */
+  #started: ServerStream[] = [];
+
+  constructor(
+    readonly proxy: ProxyContext,
+    readonly stream: AcceptedStream,
+    readonly input: Input,
+    readonly remoteText: string,
+  ) {
+    const { limits, timeouts } = proxy.config.proxy;
+    this.connection = new Http2Connection("server", this, {
+      heads: headPool(limits.maxHeaderCount),
+      limits: { maxHeaderCount: limits.maxHeaderCount, maxHeaderListSize: limits.maxHeadBytes },
+    });
+    this.link = new Http2Link(
+      stream,
+      input,
+      this.connection,
+      this,
+      proxy.deadlines,
+      proxy.clock,
+      timeouts.bodyStallMs,
+    );
+  }
+
+  /** Until the connection is over. */
+  async run(): Promise<void> {
+    this.#rest();
+    if (this.proxy.draining) this.connection.goAway();
+    await this.link.run();
+  }
+
+  /** Says goodbye: what runs is finished, then the connection closes. */
+  drain(): void {
+    this.connection.goAway();
+    this.link.flush();
+  }
+
+  close(): void {
+    this.link.close();
+  }
+
+  #rest(): void {
+    this.link.arm(this.proxy.deadlines.now + this.proxy.config.proxy.timeouts.idleMs);
+  }
+
+  // ---------------------------------------------------------------- LinkOwner
+
+  received(): void {
+    const started = this.#started;
+    if (started.length === 0) return;
+    this.#started = [];
+    this.link.ownDeadline = Infinity;
+    for (const stream of started) void this.#serve(stream);
+  }
+
+  mistaken(error: Error): void {
+    this.proxy.log.log("error", "connection loop failed", { error: error.stack });
+  }
+
+  expired(): void {
+    if (this.connection.streams.size > 0) return;
+    // Without streams there is nothing to wait for: the second call ends it.
+    this.connection.goAway();
+    this.connection.goAway();
+    this.link.flush();
+  }
+
+  async #serve(stream: ServerStream): Promise<void> {
+    const { proxy, connection } = this;
+    const { head, h2 } = stream;
+    if (!h2.closed) {
+      const ex = new Exchange(
+        head,
+        stream.body,
+        stream,
+        this.stream.remote,
+        this.stream.local,
+        this.remoteText,
+      );
+      ex.http2 = true;
+      ex.startMs = proxy.deadlines.now;
+      stream.exchange = ex;
+      await handleExchange(proxy, ex);
+      stream.over();
+    } else {
+      proxy.observer.count("http2_streams_reset_early_total");
+    }
+    connection.heads.give(head);
+    if (connection.streams.size === 0) this.#rest();
+    this.link.flush();
+  }
+
+  // ---------------------------------------------------------------- Http2Handler
+
+  headers(stream: Http2Stream, head: MessageHead, endStream: boolean): void {
+    const it = new ServerStream(this.proxy, this.connection, this.link, stream, head, endStream);
+    stream.owner = it;
+    this.#started.push(it);
+  }
+
+  data(stream: Http2Stream, buf: Uint8Array, start: number, end: number, endStream: boolean): void {
+    const { body } = stream.owner as ServerStream;
+    body.push(buf, start, end);
+    if (endStream) body.finish(null);
+  }
+
+  trailers(stream: Http2Stream, head: MessageHead): void {
+    (stream.owner as ServerStream).body.finish(trailerLines(head));
+    this.connection.heads.give(head);
+  }
+
+  reset(stream: Http2Stream): void {
+    (stream.owner as ServerStream | null)?.gone();
+  }
+
+  writable(stream: Http2Stream): void {
+    (stream.owner as ServerStream).resume();
+  }
+
+  refused(stream: Http2Stream, problem: number): void {
+    if (problem !== HEAD_TOO_LARGE) return;
+    const { what, source } = problemOf(problem);
+    const head = this.connection.heads.take();
+    head.reset(head.buf, 0);
+    const it = new ServerStream(this.proxy, this.connection, this.link, stream, head, true);
+    stream.owner = it;
+    const ex = new Exchange(head, it.body, it, this.stream.remote, this.stream.local, this.remoteText);
+    ex.http2 = true;
+    ex.startMs = this.proxy.deadlines.now;
+    it.exchange = ex;
+    describeBroken(ex);
+    const error = new MeshError("P104", `Cannot read the request: ${what} (${source})`, {
+      side: "downstream",
+    });
+    void refuseExchange(this.proxy, ex, error).then(() => this.connection.heads.give(head));
+  }
+
+  settings(): void {}
+
+  goAway(): void {}
+
+  pong(): void {}
+
+  drained(): void {
+    this.link.closeAfterWrite();
+  }
+
+  failed(problem: number): void {
+    const { what, source } = problemOf(problem);
+    this.proxy.observer.count("http2_downstream_errors_total");
+    this.proxy.log.log("debug", "HTTP/2 connection of a client ended", {
+      client: this.remoteText,
+      reason: `${what} (${source})`,
+    });
+  }
+}

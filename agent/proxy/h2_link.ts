@@ -1,0 +1,144 @@
+/**
+ * One HTTP/2 connection over a ByteStream: reads into the codec, writes what the codec has to say, and watches that writes get on.
+ * Whatever is said in one turn goes out in one write.
+ */
+import type { ByteStream, Clock } from "../core/ports.ts";
+import type { Http2Connection } from "../wire/http2/connection.ts";
+import type { Deadlines, Expirable } from "./deadlines.ts";
+import type { Input } from "./input.ts";
+import { writeAll } from "./write_all.ts";
+
+/** Reads below this say that the large buffer is not needed. */
+const SMALL_READ_BYTES = 4096;
+
+export interface LinkOwner {
+  /** What `receive` brought has been told. */
+  received(): void;
+  /** The agent made a mistake; the connection ends. */
+  mistaken(error: Error): void;
+  /** `ownDeadline` has passed. */
+  expired(): void;
+}
+
+export class Http2Link implements Expirable {
+  deadline = Infinity;
+  slot = -1;
+  closed = false;
+  /** The owner's next deadline, monotonic ms. */
+  ownDeadline = Infinity;
+  #writeDeadline = Infinity;
+  #writing = false;
+  #scheduled = false;
+  #closing = false;
+  readonly #write = (): void => {
+    this.#scheduled = false;
+    void this.#writeOut();
+  };
+
+  constructor(
+    readonly stream: ByteStream,
+    readonly input: Input,
+    readonly connection: Http2Connection,
+    readonly owner: LinkOwner,
+    readonly deadlines: Deadlines,
+    readonly clock: Clock,
+    readonly stallMs: number,
+  ) {}
+
+  /** Reads until the connection is over. Never rejects. */
+  async run(): Promise<void> {
+    const { connection, input, deadlines } = this;
+    deadlines.add(this);
+    this.flush();
+    // How the last read went.
+    let filled = false;
+    let few = false;
+    try {
+      for (;;) {
+        if (input.start < input.end) {
+          const now = this.clock.monotonic();
+          deadlines.now = now;
+          input.start = connection.receive(input.buf, input.start, input.end, now);
+          this.owner.received();
+          if (connection.pending > 0) this.flush();
+          if (connection.failed || this.closed) break;
+          if (filled) input.enlarge();
+          else if (few) input.shrink();
+        }
+        const from = input.start === input.end ? 0 : input.end;
+        if (!input.took(await input.next()) || this.closed) break;
+        filled = input.end === input.buf.length;
+        few = input.end - from < SMALL_READ_BYTES;
+      }
+    } catch (error) {
+      // The peer went away; everything else is a mistake of ours.
+      if (error instanceof TypeError) this.owner.mistaken(error);
+    }
+    if (connection.failed) {
+      this.closeAfterWrite();
+    } else {
+      connection.abandon();
+      this.close();
+    }
+  }
+
+  /** Writes what the codec has, at the end of the turn. */
+  flush(): void {
+    if (this.#scheduled || this.#writing || this.closed) return;
+    this.#scheduled = true;
+    queueMicrotask(this.#write);
+  }
+
+  arm(deadline: number): void {
+    this.ownDeadline = deadline;
+    if (deadline < this.deadline) this.deadlines.arm(this, deadline);
+  }
+
+  /** Writes what there is, then closes. */
+  closeAfterWrite(): void {
+    this.#closing = true;
+    if (this.connection.pending > 0) this.flush();
+    else if (!this.#writing && !this.#scheduled) this.close();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.deadlines.remove(this);
+    this.connection.abandon();
+    this.stream.close();
+  }
+
+  expire(): void {
+    const { now } = this.deadlines;
+    if (this.#writeDeadline <= now) return this.close();
+    if (this.ownDeadline <= now) {
+      this.ownDeadline = Infinity;
+      this.owner.expired();
+    }
+    this.deadline = Math.min(this.#writeDeadline, this.ownDeadline);
+  }
+
+  async #writeOut(): Promise<void> {
+    const { connection, stream } = this;
+    if (this.#writing || this.closed) return;
+    this.#writing = true;
+    try {
+      while (connection.pending > 0) {
+        const bytes = connection.take();
+        this.#writeDeadline = this.deadlines.now + this.stallMs;
+        if (this.#writeDeadline < this.deadline) this.deadline = this.#writeDeadline;
+        const n = await stream.write(bytes);
+        if (n < bytes.length) await writeAll(stream, bytes.subarray(n));
+        this.#writeDeadline = Infinity;
+        if (this.closed) return;
+        connection.written();
+      }
+    } catch {
+      this.#writing = false;
+      return this.close();
+    }
+    this.#writing = false;
+    if (this.#closing) this.close();
+  }
+}

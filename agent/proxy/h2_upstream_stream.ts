@@ -1,0 +1,208 @@
+/**
+ * One exchange's stream to an upstream, in the place of a connection of its own: what UpstreamConnection is in HTTP/1.1.
+ */
+import { MeshError } from "../core/errors.ts";
+import { MessageHead } from "../wire/http1/head.ts";
+import type { Http2Stream } from "../wire/http2/connection.ts";
+import { CANCEL, errorName, problemOf } from "../wire/http2/problems.ts";
+import type { Endpoint } from "./clusters.ts";
+import type { ProxyContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { Http2Body } from "./h2_body.ts";
+import type { Http2Upstream, StreamOwner } from "./h2_upstream.ts";
+import { interim } from "./interim.ts";
+import type { CutReason, Upstream } from "./upstream.ts";
+
+/** Interim answers before a final one. */
+const MAX_INTERIMS = 64;
+const NO_HEAD = new MessageHead(0);
+
+/** The upstream says that it did not look at the request: it may be sent again whatever it is. */
+export class Unprocessed extends MeshError {}
+
+export class UpstreamStream implements Upstream, StreamOwner {
+  deadline = Infinity;
+  slot = -1;
+  head: MessageHead = NO_HEAD;
+  readonly body: Http2Body;
+  closed = false;
+  cut: CutReason = "";
+  routeDeadline = Infinity;
+  /** The final head of the answer came. */
+  answered = false;
+  readonly cancel = (): void => {
+    this.cut = "cancelled";
+    this.close();
+  };
+  connection: Http2Upstream | null = null;
+  h2: Http2Stream | null = null;
+  #interims: MessageHead[] = [];
+  #failure: unknown = null;
+  /** The exchange waits for something: called on every change. */
+  #wake: (() => void) | null = null;
+  #resume: (() => void) | null = null;
+
+  constructor(readonly proxy: ProxyContext, readonly endpoint: Endpoint, readonly grpc: boolean) {
+    this.body = new Http2Body(this, -1);
+    // A gRPC stream may be silent for as long as it likes.
+    if (!grpc) {
+      this.body.beforeWait = () => this.#armStall();
+    }
+    proxy.deadlines.add(this);
+  }
+
+  arm(deadline: number): void {
+    if (deadline === Infinity) this.deadline = Infinity;
+    else this.proxy.deadlines.arm(this, deadline);
+  }
+
+  #armStall(): void {
+    const { deadlines, config } = this.proxy;
+    this.arm(Math.min(deadlines.now + config.proxy.timeouts.bodyStallMs, this.routeDeadline));
+  }
+
+  expire(): void {
+    this.cut = "timeout";
+    this.close();
+  }
+
+  /** The exchange is over in order. */
+  release(): void {
+    if (this.closed) return;
+    const { head } = this;
+    this.head = NO_HEAD;
+    this.#end();
+    this.connection?.connection.heads.give(head);
+  }
+
+  /** Gives the stream up, wherever it is. */
+  close(): void {
+    if (this.closed) return;
+    this.#end();
+    this.#fail(new Error("the stream was given up"));
+  }
+
+  #end(): void {
+    this.closed = true;
+    this.proxy.deadlines.remove(this);
+    const { h2, connection } = this;
+    if (h2 === null || connection === null) return;
+    connection.connection.reset(h2, CANCEL);
+    connection.left();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.body.fail(error);
+    this.#signal();
+    this.resume();
+  }
+
+  #signal(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  // ---------------------------------------------------------------- from the connection
+
+  consumed(bytes: number): void {
+    const { h2, connection } = this;
+    if (h2 === null || connection === null) return;
+    connection.connection.consumed(h2, bytes);
+    if (connection.connection.pending > 0) connection.link.flush();
+  }
+
+  headers(head: MessageHead, endStream: boolean): void {
+    if (head.status < 200) {
+      this.#interims.push(head);
+    } else {
+      this.head = head;
+      this.answered = true;
+      if (endStream) this.body.finish(null);
+    }
+    this.#signal();
+  }
+
+  reset(code: number, unprocessed: boolean, problem: number, lost: boolean): void {
+    const key = this.endpoint.key;
+    const before = this.answered
+      ? ""
+      : "upstream connect error or disconnect/reset before headers. reset reason: ";
+    if (problem !== 0) {
+      const { what, source } = problemOf(problem);
+      const text = `${
+        before && `${before}protocol error. `
+      }Cannot read the answer of ${key}: ${what} (${source})`;
+      return this.#fail(new MeshError("P306", text, { side: "upstream", retry: "reset" }));
+    }
+    if (lost) {
+      const text = `${
+        before && `${before}connection termination. `
+      }The upstream ${key} closed the connection before its end`;
+      return this.#fail(new MeshError("P305", text, { side: "upstream", retry: "reset" }));
+    }
+    const text = `${before && `${before}remote reset. `}The upstream ${key} reset the stream: ${
+      errorName(code)
+    }`;
+    const Kind = unprocessed && !this.answered ? Unprocessed : MeshError;
+    const retry = unprocessed ? "refused-stream" : "reset";
+    this.#fail(new Kind("P310", text, { side: "upstream", retry }));
+  }
+
+  resume(): void {
+    const resume = this.#resume;
+    this.#resume = null;
+    resume?.();
+  }
+
+  // ---------------------------------------------------------------- attempt
+
+  /** Resolves when a promise does, rejects when the stream is given up before. */
+  async wait(promise: Promise<void>): Promise<void> {
+    const given = new Promise<void>((resolve) => this.#wake = resolve);
+    await Promise.race([promise, given]);
+    this.#wake = null;
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** Resolves with the final head; interim answers are passed on. */
+  async answer(proxy: ProxyContext, ex: Exchange): Promise<void> {
+    let interims = 0;
+    for (;;) {
+      const early = this.#interims.shift();
+      if (early !== undefined) {
+        if (++interims > MAX_INTERIMS) {
+          throw new MeshError("P306", `The upstream ${this.endpoint.key} sends interim answers without end`, {
+            side: "upstream",
+            retry: "reset",
+          });
+        }
+        await interim(proxy, ex, early);
+        this.connection!.connection.heads.give(early);
+        continue;
+      }
+      if (this.#failure !== null && !this.answered) throw this.#failure;
+      if (this.answered) {
+        this.arm(this.routeDeadline);
+        return;
+      }
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+  }
+
+  /** Sends bytes as the windows allow; false when the stream is over. */
+  async write(bytes: Uint8Array, from: number, last: boolean): Promise<boolean> {
+    const { h2, connection } = this;
+    const codec = connection!.connection;
+    for (let at = from;;) {
+      if (h2!.closed) return false;
+      at += codec.sendData(h2!, bytes, at, bytes.length, last);
+      connection!.link.flush();
+      if (at === bytes.length) return true;
+      if (!this.grpc) this.#armStall();
+      await new Promise<void>((resolve) => this.#resume = resolve);
+      if (!this.grpc) this.arm(this.routeDeadline);
+    }
+  }
+}
