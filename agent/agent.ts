@@ -42,6 +42,7 @@ import { createTurns } from "./net/turn.ts";
 import { openRulesDirectory } from "./net/watch.ts";
 import { createAccessLog } from "./observe/access_log.ts";
 import { createObserver, type MeshObserver } from "./observe/observer.ts";
+import type { LocalPort } from "./proxy/local_ports.ts";
 import { type ProxyOptions, type RunningProxy, startProxy } from "./proxy/proxy.ts";
 import type { AgentConfig, SourceType } from "./settings/types.ts";
 
@@ -224,7 +225,13 @@ async function openProxy(
   const { config, log } = options;
   try {
     if (config.proxy.engine === "native") {
-      return startProxy({ ...options, listener: listenTcp(config.listen.http, gate) });
+      return openNative(options, gate);
+    }
+    if (config.listen.tcp !== undefined) {
+      log.log(
+        "warn",
+        "cse.mesh.tcp.listeners has no effect: the engine serve has no ports for TCP; want native",
+      );
     }
     const [{ startServeProxy }, { serveRequests }] = await Promise.all([
       import("./proxy/serve.ts"),
@@ -234,6 +241,25 @@ async function openProxy(
   } catch (error) {
     throw listenError("http", config.listen.http, error);
   }
+}
+
+function openNative(options: Omit<ProxyOptions, "listener">, gate: ReadGate | null): RunningProxy {
+  const { config, log } = options;
+  const listener = listenTcp(config.listen.http, gate);
+  const localPorts: LocalPort[] = [];
+  for (const { listen, host, port } of config.listen.tcp ?? []) {
+    try {
+      localPorts.push({ listener: listenTcp(listen, gate), host, port });
+    } catch (error) {
+      listener.close();
+      for (const open of localPorts) open.listener.close();
+      throw listenError("tcp", listen, error);
+    }
+  }
+  for (const { listener: { address }, host, port } of localPorts) {
+    log.log("info", `local port ${addressText(address)} leads to ${addressText({ hostname: host, port })}`);
+  }
+  return startProxy({ ...options, listener, localPorts });
 }
 
 /** Keys whose value differs. All settings are read once at start; only the rules are live. */

@@ -126,11 +126,15 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
     part: positive,
   },
   { kind: "DestinationRule", path: "POLICY.connectionPool.http.idleTimeout", instead: OWN_IDLE },
-  { kind: "DestinationRule", path: "POLICY.connectionPool.tcp.idleTimeout", instead: OWN_IDLE },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.tcp.idleTimeout",
+    instead: "only TCP and TLS ports keep that of the whole host; else " + OWN_IDLE,
+  },
   {
     kind: "DestinationRule",
     path: "POLICY.connectionPool.tcp.maxConnectionDuration",
-    instead: NO_LIMIT,
+    instead: "only TCP and TLS ports keep that of the whole host",
     part: lasting,
   },
   {

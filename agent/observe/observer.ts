@@ -57,6 +57,9 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   rejected_overload_total: "Requests and connections answered 503 at a limit.",
   replayed_requests_total: "Requests sent again after a reused connection died before any response byte.",
   retries_total: "Attempts after the first, by retry policy.",
+  tcp_connections_total: "Tunnels and connections of local ports that reached an endpoint.",
+  tcp_received_bytes_total: "Bytes of tunnels and local ports from applications.",
+  tcp_sent_bytes_total: "Bytes of tunnels and local ports to applications.",
 };
 
 // Classes are indexed by the first digit of the status; 0 = the client went away before an answer.
@@ -93,14 +96,17 @@ export function createObserver(options: ObserverOptions = {}): MeshObserver {
 
   return {
     request(record: RequestRecord) {
-      ended++;
       const at = record.status < 600 ? (record.status / 100) | 0 : 0;
-      byClass[at] = (byClass[at] as number) + 1;
-      bytesReceived += record.bytesReceived;
-      bytesSent += record.bytesSent;
-      durations.observe(record.durationMs);
+      // Connections of local ports are no requests: they have counters of their own.
+      if (record.protocol !== "TCP") {
+        ended++;
+        byClass[at] = (byClass[at] as number) + 1;
+        bytesReceived += record.bytesReceived;
+        bytesSent += record.bytesSent;
+        durations.observe(record.durationMs);
+      }
       if (record.upstreamServiceTimeMs >= 0) upstreamTimes.observe(record.upstreamServiceTimeMs);
-      if (record.upstreamCluster !== "") {
+      if (record.upstreamCluster !== "" && record.protocol !== "TCP") {
         const counts = clusterCounts(record.upstreamCluster);
         counts[at] = (counts[at] as number) + 1;
       }

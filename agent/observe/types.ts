@@ -16,10 +16,10 @@ export interface RequestRecord {
   readonly method: string;
   /** As received: path with query, or authority for CONNECT. */
   readonly path: string;
-  /** `HTTP/1.1`, `HTTP/1.0`, `HTTP/2`. */
+  /** `HTTP/1.1`, `HTTP/1.0`, `HTTP/2`; `TCP` for a connection of a local port. */
   readonly protocol: string;
   readonly authority: string;
-  /** 0 when the client went away before an answer. */
+  /** 0 when the client went away before an answer, and for TCP. */
   readonly status: number;
   /** Envoy response flags joined with `,`; empty when none. */
   readonly flags: string;

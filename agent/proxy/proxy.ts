@@ -29,6 +29,7 @@ import { Clusters } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
 import { DownstreamConnection } from "./downstream.ts";
+import { type LocalPort, startLocalPorts } from "./local_ports.ts";
 import { Names } from "./names.ts";
 import { OwnAddresses } from "./own_addresses.ts";
 import { writeAll } from "./write_all.ts";
@@ -45,6 +46,8 @@ export interface ProxyOptions {
   readonly log: Log;
   /** Listeners of this agent besides `listener` (admin): never a destination. */
   readonly ownAddresses: readonly ListenAddress[];
+  /** Ports for TCP; none by default. */
+  readonly localPorts?: readonly LocalPort[];
 }
 
 export interface ProxyStats {
@@ -132,10 +135,12 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     }
   };
   accept();
+  const ports = startLocalPorts(proxy, options.localPorts ?? []);
 
   const close = (): void => {
     proxy.draining = true;
     listener.close();
+    ports.close();
     for (const tunnel of proxy.tunnels) tunnel.close();
     for (const connection of connections) connection.close();
     proxy.clusters.close();
@@ -147,21 +152,25 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     async drain(deadlineMs) {
       proxy.draining = true;
       listener.close();
+      ports.stop();
       for (const connection of connections) connection.drain();
-      if (connections.size > 0) {
+      if (connections.size > 0 || ports.size > 0) {
         await new Promise<void>((resolve) => {
           const stop = clock.after(deadlineMs, resolve);
-          whenEmpty = () => {
+          const done = (): void => {
+            if (connections.size > 0 || ports.size > 0) return;
             stop();
             resolve();
           };
+          whenEmpty = done;
+          ports.whenIdle().then(done);
         });
       }
       close();
     },
     close,
     stats: () => ({
-      connections: connections.size,
+      connections: connections.size + ports.size,
       inFlight: proxy.inFlight,
       tunnels: proxy.tunnels.size,
       clusters: proxy.clusters.size,

@@ -57,7 +57,7 @@ export class MemoryStream implements AcceptedStream {
   }
 }
 
-function pair(): [MemoryStream, MemoryStream] {
+export function pair(): [MemoryStream, MemoryStream] {
   const a = new Half();
   const b = new Half();
   return [new MemoryStream(a, b), new MemoryStream(b, a)];

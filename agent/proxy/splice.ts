@@ -76,6 +76,7 @@ class Splice implements Expirable {
           return this.broken("UC");
         }
         this.ex.tunnelReceived += n;
+        this.proxy.observer.count("tcp_received_bytes_total", n);
         this.touch();
       }
       try {
@@ -100,6 +101,7 @@ class Splice implements Expirable {
           return this.broken("DC");
         }
         this.ex.tunnelSent += n;
+        this.proxy.observer.count("tcp_sent_bytes_total", n);
         this.touch();
       }
       try {
@@ -125,6 +127,7 @@ export async function splice(
   ex.onCancel = null;
   upstream.deadline = Infinity;
   upstream.routeDeadline = Infinity;
+  proxy.observer.count("tcp_connections_total");
   const splice = new Splice(proxy, ex, client, upstream, limits);
   proxy.deadlines.add(splice);
   proxy.tunnels.add(splice);

@@ -2,8 +2,8 @@
 import { formatOrigin } from "../core/diagnostics.ts";
 import { formatDuration } from "../core/duration.ts";
 import { SETTINGS, variablesOf } from "./schema.ts";
-import type { AgentConfig, ListenAddress, SettingOrigin } from "./types.ts";
-import { formatListenAddress } from "./value.ts";
+import type { AgentConfig, ListenAddress, SettingOrigin, TcpForward } from "./types.ts";
+import { formatForward, formatListenAddress } from "./value.ts";
 
 /** One line per setting: key, value, origin. Ends with the labels of the workload, which follow from several. */
 export function formatConfig(config: AgentConfig): string {
@@ -39,6 +39,8 @@ function rowsOf(config: AgentConfig): { key: string; value: unknown; origin: str
       ? formatListenAddress(origin.value as ListenAddress)
       : form.kind === "duration"
       ? formatDuration(origin.value as number)
+      : form.kind === "forwards"
+      ? (origin.value as readonly TcpForward[]).map(formatForward)
       : origin.value;
     return [{ key, value, origin: originText(origin) }];
   });

@@ -21,7 +21,7 @@ import { type Context, type SettingFlags, valueOf } from "./effective.ts";
 import { FILES, INERT_FILES } from "./schema.ts";
 import { readSources } from "./source_settings.ts";
 import { type Found, readTree } from "./tree.ts";
-import type { AgentConfig, ListenAddress, SettingOrigin } from "./types.ts";
+import type { AgentConfig, ListenAddress, SettingOrigin, TcpForward } from "./types.ts";
 import { formatListenAddress } from "./value.ts";
 import { readMetadata, workloadLabels } from "./workload.ts";
 
@@ -142,7 +142,8 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
   const http = value<ListenAddress>("cse.protocols.http.listenAddress");
   const adminAddress = value<ListenAddress>("cse.protocols.rest-admin.listenAddress");
   const admin = value<boolean>("admin.enable") ? adminAddress : null;
-  warnOfOpenListeners(context, http, admin);
+  const tcp = value<readonly TcpForward[]>("cse.mesh.tcp.listeners");
+  warnOfOpenListeners(context, http, admin, tcp);
 
   const workload = {
     podName: value<string>("workload.podName"),
@@ -161,7 +162,7 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
   const timeout = (name: string) => mesh<number>(`timeouts.${name}`);
   return {
     confDirectory: input.directory,
-    listen: { http, admin },
+    listen: { http, admin, ...(tcp.length === 0 ? {} : { tcp }) },
     service,
     workload: {
       ...workload,
@@ -201,15 +202,19 @@ function warnOfOpenListeners(
   { origins, diagnostics }: Context,
   http: ListenAddress,
   admin: ListenAddress | null,
+  tcp: readonly TcpForward[],
 ): void {
-  for (const [protocol, address] of [["http", http], ["rest-admin", admin]] as const) {
-    if (address === null || /^(127\.|::1$|localhost$)/.test(address.hostname)) continue;
+  const warn = (address: ListenAddress | null, key: string): void => {
+    if (address === null || /^(127\.|::1$|localhost$)/.test(address.hostname)) return;
     diagnostics.push(
       diagnostic(
         "S123",
-        `protocols.${protocol}.listenAddress "${formatListenAddress(address)}" is open to other machines`,
-        (origins.get(`cse.protocols.${protocol}.listenAddress`) as SettingOrigin).where,
+        `${key.slice("cse.".length)} "${formatListenAddress(address)}" is open to other machines`,
+        (origins.get(key) as SettingOrigin).where,
       ),
     );
-  }
+  };
+  warn(http, "cse.protocols.http.listenAddress");
+  warn(admin, "cse.protocols.rest-admin.listenAddress");
+  for (const { listen } of tcp) warn(listen, "cse.mesh.tcp.listeners");
 }

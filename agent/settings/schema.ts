@@ -22,6 +22,8 @@ export type Form =
   | { readonly kind: "address" }
   /** Host names, `*` before them allowed: a list, or a text with commas. Lower-case when read. */
   | { readonly kind: "hosts" }
+  /** [ADDRESS:]PORT=HOST:PORT: a list, or a text with commas. */
+  | { readonly kind: "forwards" }
   | { readonly kind: "word"; readonly words: readonly string[] };
 
 /** Names of flags as `readSettings` takes them. */
@@ -259,6 +261,13 @@ export const SETTINGS: readonly Setting[] = [
     form: duration(true),
     fallback: 10_000,
     about: "after SIGTERM: time for what is under way",
+  },
+  {
+    key: "cse.mesh.tcp.listeners",
+    form: { kind: "forwards" },
+    fallback: [],
+    about:
+      "ports for TCP, such as 3306=mysql:3306 (127.0.0.1) or 10.0.0.5:3306=mysql:3306, led by tcp and tls routes",
   },
   limit("maxHeadBytes", 65_536, "request or response head: 431, upstream 502"),
   limit("maxHeaderCount", 100, "header lines of a head: 431, upstream 502"),

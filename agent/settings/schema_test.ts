@@ -38,6 +38,7 @@ Deno.test("every key has a variable that sets it", () => {
     duration: "77ms",
     address: "127.0.0.1:77",
     hosts: "reviews,*.shop",
+    forwards: "3306=mysql:3306",
   };
   for (const setting of SETTINGS) {
     const text = setting.form.kind === "word" ? setting.form.words.at(-1)! : written[setting.form.kind]!;
@@ -56,7 +57,7 @@ Deno.test("every key has a variable that sets it", () => {
 
 Deno.test("every default is a value of its own form", () => {
   for (const { key, form, fallback } of SETTINGS) {
-    if (fallback === undefined || form.kind === "texts" || form.kind === "hosts") continue;
+    if (fallback === undefined || ["texts", "hosts", "forwards"].includes(form.kind)) continue;
     const value = form.kind === "duration" ? `${fallback}ms` : fallback as string | number | boolean;
     const reading = readValue(form, { value, source: () => undefined, isBare: () => false });
     assert.ok("value" in reading, key);

@@ -6,6 +6,14 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** A port for connections that are no HTTP, and where they are meant for. */
+export interface TcpForward {
+  readonly listen: ListenAddress;
+  /** Lower-case name, or an address without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
 export type SourceType = "file" | "pilot" | "pilotv2" | "pilotv3";
 export type RouterInfra = SourceType | "cse";
 
@@ -18,6 +26,8 @@ export interface AgentConfig {
     readonly http: ListenAddress;
     /** `cse.protocols.rest-admin.listenAddress`, default 127.0.0.1:30102; null when admin is off. */
     readonly admin: ListenAddress | null;
+    /** `cse.mesh.tcp.listeners`; absent when there are none. */
+    readonly tcp?: readonly TcpForward[];
   };
   readonly service: { readonly name: string; readonly version: string; readonly application: string };
   readonly workload: {

@@ -3,7 +3,7 @@ import { parseDuration } from "../core/duration.ts";
 import { nearest } from "../core/suggest.ts";
 import { looksBoolean, type YamlValue } from "../core/yaml.ts";
 import type { Form } from "./schema.ts";
-import type { ListenAddress } from "./types.ts";
+import type { ListenAddress, TcpForward } from "./types.ts";
 
 /** A value as it stands somewhere. `written` gives its source text in a file; it is slow there. */
 export interface Written {
@@ -27,6 +27,7 @@ export type Reading =
 export function readValue(form: Form, written: Written): Reading {
   if (form.kind === "texts") return readTexts(written);
   if (form.kind === "hosts") return readHosts(written);
+  if (form.kind === "forwards") return readForwards(written);
   const { value } = written;
   if (typeof value === "object" && value !== null) {
     return wrong(`it is ${Array.isArray(value) ? "a list" : "a map"}; want ${wanted(form)}`);
@@ -130,6 +131,45 @@ function readHosts(written: Written): Reading {
   return { value: [...hosts] };
 }
 
+const FORWARD = "want [ADDRESS:]PORT=HOST:PORT, such as 3306=mysql:3306 or [::1]:3306=mysql:3306";
+
+function readForwards(written: Written): Reading {
+  const { value } = written;
+  const list = Array.isArray(value) ? value : typeof value === "string" ? value.split(",") : undefined;
+  if (list === undefined) return wrong(`want ${wanted({ kind: "forwards" })}`);
+  const forwards: TcpForward[] = [];
+  const taken = new Set<string>();
+  for (const [i, each] of list.entries()) {
+    if (each === null || (typeof each === "string" && each.trim() === "")) continue;
+    const path = Array.isArray(value) ? { path: [String(i)] } : {};
+    const forward = typeof each === "string" ? parseForward(each.trim()) : undefined;
+    if (forward === undefined) return { code: "S103", problem: FORWARD, ...path };
+    const listen = formatListenAddress(forward.listen);
+    if (forward.listen.port !== 0 && taken.has(listen)) {
+      return { code: "S103", problem: `${listen} is listened on twice; want another port`, ...path };
+    }
+    taken.add(listen);
+    forwards.push(forward);
+  }
+  return { value: forwards };
+}
+
+function parseForward(text: string): TcpForward | undefined {
+  const at = text.indexOf("=");
+  if (at < 0) return undefined;
+  const left = text.slice(0, at).trim();
+  const listen = parseListenAddress(/^\d+$/.test(left) ? `127.0.0.1:${left}` : left);
+  const to = parseListenAddress(text.slice(at + 1).trim().replace(/_/g, "-"));
+  if (listen === undefined || to === undefined || to.port === 0) return undefined;
+  const host = text.slice(at + 1).trim().replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1").toLowerCase();
+  return { listen, host: host.replace(/\.$/, ""), port: to.port };
+}
+
+/** As it is written. */
+export function formatForward({ listen, host, port }: TcpForward): string {
+  return `${formatListenAddress(listen)}=${formatListenAddress({ hostname: host, port })}`;
+}
+
 /** What a form wants, in words. */
 export function wanted(form: Form): string {
   switch (form.kind) {
@@ -147,6 +187,8 @@ export function wanted(form: Form): string {
       return "ADDRESS:PORT, such as 127.0.0.1:30101 or [::1]:30101";
     case "hosts":
       return "a list of host names, or a text with commas";
+    case "forwards":
+      return "a list of [ADDRESS:]PORT=HOST:PORT, or a text with commas";
     case "word":
       return `one of ${form.words.join(", ")}`;
   }

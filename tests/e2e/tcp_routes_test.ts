@@ -5,7 +5,7 @@ import { bytesOf, textOf, until, within } from "../harness/bytes.ts";
 import { makeCertificate } from "../harness/certificate.ts";
 import { RawClient } from "../harness/client.ts";
 import { makeConf } from "../harness/conf.ts";
-import { startUpstream } from "../harness/upstream.ts";
+import { deadPort, startUpstream } from "../harness/upstream.ts";
 
 /** Two versions of a service on a TCP or TLS port, and how connections are split among them. */
 function rules(
@@ -129,6 +129,42 @@ Deno.test("CONNECT goes by tcp routes", async (t) => {
       "its log line",
     );
   });
+});
+
+Deno.test("a port of the agent's own goes by the same routes, and drains", async () => {
+  await using server = startUpstream(async (link) => {
+    await link.write("hello\n");
+    await link.peerGone();
+    await link.write(`got ${link.reader.all}`);
+    await link.end();
+  });
+  const host = "db.default.svc.cluster.local";
+  const port = deadPort();
+  await using conf = await makeConf({
+    files: {
+      "rules/db.yaml": rules(
+        host,
+        3306,
+        "TCP",
+        { v1: server.port },
+        `  tcp:\n  - route:\n${split(host, { v1: 1 })}`,
+      ),
+    },
+    mesh: { accessLog: "json", tcp: { listeners: [`${port}=db:3306`] } },
+  });
+  await using agent = await startAgentProcess(["run", "--config", conf.path]);
+  assert.match(agent.stderr(), new RegExp(`local port 127\\.0\\.0\\.1:${port} leads to db:3306`));
+  using client = await RawClient.connect({ ...agent.http, port });
+  assert.equal(await within(client.reader.through("\n"), "the greeting"), "hello\n");
+  Deno.kill(agent.pid, "SIGTERM");
+  await until(() => /draining/.test(agent.stderr()), "the drain");
+  await assert.rejects(Deno.connect({ hostname: "127.0.0.1", port }));
+  await client.send("still here");
+  await client.end();
+  assert.equal(await client.toEnd(), "got still here");
+  assert.equal((await agent.ended).code, 0);
+  const line = agent.accessLog().find((l) => l.authority === "db:3306");
+  assert.deepEqual([line?.method, line?.response_code, line?.response_flags], ["-", 0, "-"]);
 });
 
 Deno.test("CONNECT goes by tls routes", async (t) => {
