@@ -112,18 +112,22 @@ export function createAdmin(input: AdminInput): Admin {
     const asked = request.method === "POST" ? await askedByBody(request) : askedByQuery(url);
     if (typeof asked === "string") return text(asked + "\n", 400);
     if (world.current.revision === 0) return text(`Cannot explain: ${reasons().join("; ")}\n`, 503);
-    const [{ explain, formatExplanation }, { viewOf }] = await Promise.all([
-      import("../route/explain.ts"),
-      import("../route/view.ts"),
-    ]);
-    let view;
-    try {
-      view = viewOf(asked);
-    } catch (error) {
-      return text(`${(error as Error).message}\n`, 400);
-    }
+    const [{ explain, formatExplanation }, { explainConnection, isConnection }, { viewOf }] = await Promise
+      .all([
+        import("../route/explain.ts"),
+        import("../route/explain_l4.ts"),
+        import("../route/view.ts"),
+      ]);
     const { program, tables } = world.current;
-    const explanation = explain(program, tables, view);
+    let explanation;
+    try {
+      explanation = isConnection(asked.url)
+        ? explainConnection(program, tables, asked.url, input.config.workload.namespace)
+        : explain(program, tables, viewOf(asked));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return text(`${error.message}\n`, 400);
+    }
     return url.searchParams.get("format") === "json"
       ? json(explanation)
       : text(formatExplanation(explanation) + "\n");

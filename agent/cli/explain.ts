@@ -47,12 +47,14 @@ async function offline(question: Question, args: ParsedArgs, terminal: Terminal)
     { ANYBODY, compileRules },
     { readRulePaths },
     { explain, formatExplanation },
+    { explainConnection, isConnection },
     { viewOf },
     { diagnosticText },
   ] = await Promise.all([
     import("../discovery/offline.ts"),
     import("./rule_paths.ts"),
     import("../route/explain.ts"),
+    import("../route/explain_l4.ts"),
     import("../route/view.ts"),
     import("./terminal.ts"),
   ]);
@@ -85,14 +87,16 @@ async function offline(question: Question, args: ParsedArgs, terminal: Terminal)
   for (const d of diagnostics) {
     if (d.severity === "error") terminal.note(diagnosticText(d, terminal.paint, files));
   }
-  let view;
+  let explanation;
   try {
-    view = viewOf(question);
+    explanation = isConnection(question.url)
+      ? explainConnection(program, tables, question.url, context.namespace)
+      : explain(program, tables, viewOf(question));
   } catch (error) {
-    terminal.note(error instanceof Error ? error.message : String(error));
+    if (!(error instanceof RangeError)) throw error;
+    terminal.note(error.message);
     return 2;
   }
-  const explanation = explain(program, tables, view);
   terminal.print(args.has("json") ? JSON.stringify(explanation, null, 2) : formatExplanation(explanation));
   return 0;
 }

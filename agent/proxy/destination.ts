@@ -1,9 +1,8 @@
 /** Where a connection to host:port goes that is not looked into: by TCP and TLS rules, else to the whole service. */
-import { BLACKHOLE_CLUSTER, clusterName, PASSTHROUGH_CLUSTER } from "../model/model.ts";
-import { normalAddress } from "../core/ip.ts";
+import { BLACKHOLE_CLUSTER, PASSTHROUGH_CLUSTER } from "../model/model.ts";
 import { parseDuration } from "../core/duration.ts";
 import { MeshError } from "../core/errors.ts";
-import { l4TablesOf, type L4Target, type SeenHello } from "../route/l4.ts";
+import { l4Question, l4TablesOf, type L4Target, type SeenHello, serviceClusterOf } from "../route/l4.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { checkPolicy, unknownPort } from "./select.ts";
@@ -28,14 +27,7 @@ export function l4Target(
   const { program, tables } = ex.world!;
   const l4 = l4TablesOf(program);
   if (l4.empty) return undefined;
-  const addresses: string[] = [];
-  for (const known of tables.portsOf(host)) {
-    for (const domain of tables.findVirtualHost(host, known)?.source.domains ?? []) {
-      const address = normalAddress(domain);
-      if (address !== undefined && !addresses.includes(address)) addresses.push(address);
-    }
-  }
-  return l4.find({ host, port, spellings: spellingsOf(proxy, host), addresses });
+  return l4.find(l4Question(tables, host, port, proxy.config.workload.namespace));
 }
 
 /** By the chains; ends with NR when none takes the connection, and where the policy does not let it go. */
@@ -91,35 +83,14 @@ function limitOf(duration: string | undefined, fallback: number): number {
   return parseDuration(duration) || Infinity;
 }
 
-/** The names that a host may be short for. */
-function spellingsOf(proxy: ProxyContext, host: string): readonly string[] {
-  const bare = host.endsWith(".") ? host.slice(0, -1) : host;
-  const domain = `${proxy.config.workload.namespace}.svc.cluster.local`;
-  return [bare, `${bare}.${domain}`, `${bare}.svc.cluster.local`, `${bare}.cluster.local`];
-}
-
 /** The cluster of the whole service; null for a host that no rule knows. */
 function serviceCluster(proxy: ProxyContext, ex: Exchange, host: string, port: number): string | null {
   const { program, tables } = ex.world!;
-  const has = (name: string): string | null => program.clusters.has(name) ? name : null;
-  const virtualHost = tables.findVirtualHost(host, port);
-  if (virtualHost !== undefined) {
-    // A virtual host is named host:port after the service that it stands for.
-    const name = virtualHost.source.name;
-    // xDS v1 names it and its cluster after the service key.
-    const found = has(clusterName(port, "", name.slice(0, name.lastIndexOf(":")))) ?? has(`out.${name}`);
-    if (found !== null) {
-      ex.virtualHost = virtualHost;
-      return found;
-    }
-  }
-  for (const spelling of spellingsOf(proxy, host)) {
-    const found = has(clusterName(port, "", spelling));
-    if (found !== null) return found;
-  }
-  for (let dot = host.indexOf("."); dot >= 0; dot = host.indexOf(".", dot + 1)) {
-    const found = has(clusterName(port, "", `*${host.slice(dot)}`));
-    if (found !== null) return found;
+  const question = l4Question(tables, host, port, proxy.config.workload.namespace);
+  const found = serviceClusterOf(program, tables, question);
+  if (found !== undefined) {
+    if (found.virtualHost !== undefined) ex.virtualHost = found.virtualHost;
+    return found.cluster;
   }
   const ports = tables.portsOf(host);
   if (ports.length > 0 && !ports.includes(port)) throw unknownPort(host, port, ports, ex);

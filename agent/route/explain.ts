@@ -170,24 +170,35 @@ function explainRoutes(
 }
 
 function destinationsOf(program: Program, route: CompiledRoute): ExplainedDestination[] {
-  return route.destinations.map((d) => {
-    const cluster = program.clusters.get(d.cluster);
-    const assignment = assignmentOf(program, cluster);
-    const endpoints = endpointsOf(assignment);
-    const note = cluster === undefined
-      ? missingNote(program, d.cluster, isRemote(route.origin))
-      : emptyNote(cluster, assignment, endpoints.length);
-    return {
-      cluster: d.cluster,
-      weight: d.weight,
-      share: Math.round((d.weight / (route.totalWeight || 1)) * 10_000) / 100,
-      ...(cluster?.origin === undefined ? {} : { where: formatOrigin(cluster.origin) }),
-      ...(assignment?.origin === undefined ? {} : { endpointsWhere: formatOrigin(assignment.origin) }),
-      endpoints: endpoints.slice(0, MAX_ENDPOINTS),
-      endpointCount: endpoints.length,
-      ...(note === undefined ? {} : { note }),
-    };
-  });
+  return route.destinations.map((d) =>
+    explainDestination(program, d.cluster, d.weight, route.totalWeight, route.origin)
+  );
+}
+
+/** `origin`: of the rule that names the cluster. */
+export function explainDestination(
+  program: Program,
+  name: string,
+  weight: number,
+  totalWeight: number,
+  origin: Origin | undefined,
+): ExplainedDestination {
+  const cluster = program.clusters.get(name);
+  const assignment = assignmentOf(program, cluster);
+  const endpoints = endpointsOf(assignment);
+  const note = cluster === undefined
+    ? missingNote(program, name, isRemote(origin))
+    : emptyNote(cluster, assignment, endpoints.length);
+  return {
+    cluster: name,
+    weight,
+    share: Math.round((weight / (totalWeight || 1)) * 10_000) / 100,
+    ...(cluster?.origin === undefined ? {} : { where: formatOrigin(cluster.origin) }),
+    ...(assignment?.origin === undefined ? {} : { endpointsWhere: formatOrigin(assignment.origin) }),
+    endpoints: endpoints.slice(0, MAX_ENDPOINTS),
+    endpointCount: endpoints.length,
+    ...(note === undefined ? {} : { note }),
+  };
 }
 
 /** From a control plane, not from a file. */
@@ -280,21 +291,29 @@ function summaryOf(
   }`;
 }
 
+function routeLines(routes: readonly ExplainedRoute[]): string[] {
+  return routes.flatMap((r) => {
+    const sign = r.result === "chosen" ? "=>" : r.result === "failed" ? " x" : " .";
+    const label = r.name === "" ? `route ${r.number}` : `route ${r.number} "${r.name}"`;
+    return [
+      `  ${sign} ${label}${r.where === "" ? "" : `  ${r.where}`}`,
+      ...(r.reason === undefined ? [] : [`       ${r.reason}`]),
+      ...(r.result === "notReached" ? ["       not reached"] : []),
+    ];
+  });
+}
+
 /** The explanation for people; lines end without a trailing newline. */
 export function formatExplanation(e: Explanation): string {
   const lines = [e.request, `  ${e.summary}`];
+  if (e.virtualHost === undefined && e.routes.length > 0) {
+    lines.push("", "Filter chains", ...routeLines(e.routes));
+  }
   if (e.virtualHost !== undefined) {
     const { name, where, why } = e.virtualHost;
     lines.push("", `Virtual host ${name}${e.table === undefined ? "" : ` of table ${e.table}`}: ${why}`);
     if (where !== "") lines.push(`  ${where}`);
-    lines.push("", "Routes");
-    for (const r of e.routes) {
-      const sign = r.result === "chosen" ? "=>" : r.result === "failed" ? " x" : " .";
-      const label = r.name === "" ? `route ${r.number}` : `route ${r.number} "${r.name}"`;
-      lines.push(`  ${sign} ${label}${r.where === "" ? "" : `  ${r.where}`}`);
-      if (r.reason !== undefined) lines.push(`       ${r.reason}`);
-      if (r.result === "notReached") lines.push("       not reached");
-    }
+    lines.push("", "Routes", ...routeLines(e.routes));
   }
   if (e.destinations.length > 0) {
     lines.push("", "Destinations");

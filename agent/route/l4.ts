@@ -27,6 +27,7 @@
 import { normalAddress } from "../core/ip.ts";
 import type { Origin } from "../core/diagnostics.ts";
 import {
+  clusterName,
   type FilterChain,
   type Listener,
   parseClusterName,
@@ -34,6 +35,7 @@ import {
   type TcpProxy,
 } from "../model/model.ts";
 import { contains, parseRange } from "./ip_range.ts";
+import type { CompiledVirtualHost, RouteTables } from "./types.ts";
 
 export interface L4Question {
   /** Lower-case name, or an address without brackets. */
@@ -43,6 +45,47 @@ export interface L4Question {
   readonly spellings: readonly string[];
   /** Addresses that are known to be the host's. */
   readonly addresses?: readonly string[];
+}
+
+/** With everything that the tables know about the host. */
+export function l4Question(tables: RouteTables, host: string, port: number, namespace: string): L4Question {
+  const bare = host.endsWith(".") ? host.slice(0, -1) : host;
+  const addresses: string[] = [];
+  for (const known of tables.portsOf(bare)) {
+    for (const domain of tables.findVirtualHost(bare, known)?.source.domains ?? []) {
+      const address = normalAddress(domain);
+      if (address !== undefined && !addresses.includes(address)) addresses.push(address);
+    }
+  }
+  const domain = "svc.cluster.local";
+  const spellings = [bare, `${bare}.${namespace}.${domain}`, `${bare}.${domain}`, `${bare}.cluster.local`];
+  return { host: bare, port, spellings, addresses };
+}
+
+/** The cluster of the whole service, where no TCP or TLS rule holds; undefined for a host that no rule knows on that port. */
+export function serviceClusterOf(
+  program: Program,
+  tables: RouteTables,
+  { host, port, spellings }: L4Question,
+): { readonly cluster: string; readonly virtualHost?: CompiledVirtualHost } | undefined {
+  const has = (name: string): string | undefined => program.clusters.has(name) ? name : undefined;
+  const virtualHost = tables.findVirtualHost(host, port);
+  if (virtualHost !== undefined) {
+    // A virtual host is named host:port after the service that it stands for.
+    const name = virtualHost.source.name;
+    // xDS v1 names it and its cluster after the service key.
+    const cluster = has(clusterName(port, "", name.slice(0, name.lastIndexOf(":")))) ?? has(`out.${name}`);
+    if (cluster !== undefined) return { cluster, virtualHost };
+  }
+  for (const spelling of spellings) {
+    const cluster = has(clusterName(port, "", spelling));
+    if (cluster !== undefined) return { cluster };
+  }
+  for (const name of coveringNames(host)) {
+    const cluster = has(clusterName(port, "", name));
+    if (cluster !== undefined) return { cluster };
+  }
+  return undefined;
 }
 
 /** What the client's first bytes tell; undefined stands for a connection that is not TLS. */
