@@ -99,6 +99,15 @@ export class Input {
     this.start = this.end = 0;
   }
 
+  /** For a tunnel: from the large buffer on to the one for bulk. */
+  enlargeFurther(): void {
+    if (this.#base === null || this.start !== this.end || this.#pending !== null) return;
+    if (this.buf.length !== LARGE_BUFFER_BYTES) return;
+    this.pool.giveLarge(this.buf);
+    this.buf = this.pool.takeBulk();
+    this.start = this.end = 0;
+  }
+
   /** Back to the small buffer when nothing is at hand; true when that was another one. */
   shrink(): boolean {
     const base = this.#base;

@@ -23,6 +23,9 @@ export interface SpliceLimits {
   readonly maxDurationMs: number;
 }
 
+/** After a read of less the buffer goes back: bulk fills it again at once. */
+const SMALL_READ_BYTES = 4 * 1024;
+
 class Splice implements Expirable {
   deadline = Infinity;
   slot = -1;
@@ -140,16 +143,21 @@ export async function splice(
   }
 }
 
-/** Writes what is at hand. */
+/** Writes what is at hand; the buffer follows the stream, so that a quiet tunnel keeps little. */
 async function sendAll(from: Input, to: ByteStream): Promise<void> {
   const full = from.end === from.buf.length;
+  const small = from.end - from.start < SMALL_READ_BYTES;
   do {
     from.start += await to.write(
       from.start === 0 && full ? from.buf : from.buf.subarray(from.start, from.end),
     );
   } while (from.start < from.end);
   // A read that filled the buffer promises more to come.
-  if (full) from.enlarge();
+  if (full) {
+    const { buf } = from;
+    from.enlarge();
+    if (from.buf === buf) from.enlargeFurther();
+  } else if (small) from.shrink();
 }
 
 /** Half-close; the other side may be gone already. */
