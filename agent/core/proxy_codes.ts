@@ -38,7 +38,7 @@ export const PROXY_CODES = {
     flag: "",
   },
   P110: { severity: "error", hint: "Use the transfer coding chunked alone.", status: 501, flag: "DPE" },
-  P111: { severity: "error", hint: "Use the native engine for tunnels.", status: 501, flag: "" },
+  P111: { severity: "error", hint: "Use the native engine and HTTP/1.1 for tunnels.", status: 501, flag: "" },
   P112: { severity: "error", hint: "The client closed the connection.", status: 499, flag: "DC" },
   P113: {
     severity: "error",

@@ -30,6 +30,11 @@ export const EXECUTED_RETRY_CONDITIONS: ReadonlySet<string> = new Set([
   "gateway-error",
   "retriable-4xx",
   "retriable-status-codes",
+  "cancelled",
+  "deadline-exceeded",
+  "internal",
+  "resource-exhausted",
+  "unavailable",
 ]);
 
 const otherConditions = (value: unknown): string | undefined => {
@@ -41,12 +46,9 @@ const unless = (...executed: unknown[]) => (value: unknown) => executed.includes
 const positive = (value: unknown) => typeof value === "number" && value > 0 ? value : undefined;
 const lasting = (value: unknown) => (parseDuration(String(value)) ?? 0) > 0 ? value : undefined;
 const unixSocket = (value: unknown) => String(value).startsWith("unix://") ? value : undefined;
-const http2 = (value: unknown) =>
-  ["HTTP2", "GRPC", "GRPC-WEB"].includes(String(value).toUpperCase()) ? value : undefined;
 
 const NO_LIMIT = "the limit is not enforced";
 const OWN_IDLE = "idle connections close by the agent's own setting";
-const H1 = "upstreams are spoken to in HTTP/1.1";
 
 export const NOT_EXECUTED: readonly NotExecuted[] = [
   { kind: "VirtualService", path: "http.*.mirror", instead: "no copies are sent" },
@@ -122,10 +124,14 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
   {
     kind: "DestinationRule",
     path: "POLICY.connectionPool.http.maxRequestsPerConnection",
-    instead: NO_LIMIT,
+    instead: "the limit is kept on HTTP/2 connections only",
     part: positive,
   },
-  { kind: "DestinationRule", path: "POLICY.connectionPool.http.idleTimeout", instead: OWN_IDLE },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.connectionPool.http.idleTimeout",
+    instead: "it is kept on HTTP/2 connections only",
+  },
   {
     kind: "DestinationRule",
     path: "POLICY.connectionPool.tcp.idleTimeout",
@@ -144,25 +150,6 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
   },
   {
     kind: "DestinationRule",
-    path: "POLICY.connectionPool.http.h2UpgradePolicy",
-    instead: H1,
-    part: unless("DEFAULT", "DO_NOT_UPGRADE"),
-  },
-  {
-    kind: "DestinationRule",
-    path: "POLICY.connectionPool.http.useClientProtocol",
-    instead: H1,
-    part: unless(false),
-  },
-  {
-    kind: "DestinationRule",
-    path: "POLICY.connectionPool.http.maxConcurrentStreams",
-    instead: H1,
-    part: positive,
-  },
-  { kind: "DestinationRule", path: "POLICY.connectionPool.http.http2KeepAlive", instead: H1 },
-  {
-    kind: "DestinationRule",
     path: "POLICY.tls.mode",
     instead: "upstreams are spoken to in plain text",
     part: unless("DISABLE"),
@@ -171,7 +158,6 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
   { kind: "DestinationRule", path: "POLICY.proxyProtocol", instead: "no PROXY header is sent" },
   { kind: "DestinationRule", path: "POLICY.retryBudget", instead: NO_LIMIT },
 
-  { kind: "ServiceEntry", path: "ports.*.protocol", instead: H1, part: http2 },
   {
     kind: "ServiceEntry",
     path: "resolution",

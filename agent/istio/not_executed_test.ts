@@ -12,7 +12,7 @@ function specWith(path: readonly string[], value: unknown): unknown {
 }
 
 const use = (path: string): unknown => {
-  if (path.endsWith("retryOn")) return "unavailable";
+  if (path.endsWith("retryOn")) return "envoy-ratelimited";
   if (path.endsWith("protocol")) return "GRPC";
   if (path.endsWith("h2UpgradePolicy")) return "UPGRADE";
   if (path.endsWith("mode")) return "SIMPLE";

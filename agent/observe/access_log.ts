@@ -175,6 +175,7 @@ export function jsonLine(r: RequestRecord): string {
     path: unicode(r.path),
     protocol: r.protocol,
     response_code: r.status,
+    ...(r.grpcStatus === undefined ? {} : { grpc_status: r.grpcStatus }),
     response_flags: orDash(r.flags),
     bytes_received: r.bytesReceived,
     bytes_sent: r.bytesSent,

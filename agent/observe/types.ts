@@ -39,6 +39,8 @@ export interface RequestRecord {
   readonly routeName: string;
   readonly virtualHost: string;
   readonly downstreamRemote: string;
+  /** Of a gRPC answer; absent when there is none. */
+  readonly grpcStatus?: number | undefined;
   readonly attempts: readonly AttemptRecord[];
 }
 

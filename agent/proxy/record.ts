@@ -28,7 +28,11 @@ export function record(proxy: ProxyContext, ex: Exchange): void {
     virtualHost: ex.virtualHost === null ? "" : ex.virtualHost.source.name,
     downstreamRemote: ex.remoteText,
     attempts: ex.attempts,
+    grpcStatus: ex.grpcStatus < 0 ? undefined : ex.grpcStatus,
   };
+  if (ex.grpcStatus >= 0) {
+    proxy.observer.count(`grpc_status_${ex.grpcStatus > 16 ? "other" : ex.grpcStatus}_total`);
+  }
   proxy.observer.request(result);
 }
 

@@ -20,7 +20,12 @@ export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHe
   const { host, port } = view;
   checkLoop(proxy, ex, host, port);
   if (!ex.responder.canTunnel) {
-    throw new MeshError("P111", `Cannot tunnel to "${ex.authority}": the serve engine has no tunnels`);
+    throw new MeshError(
+      "P111",
+      `Cannot tunnel to "${ex.authority}": ${
+        ex.http2 ? "CONNECT is taken over HTTP/1.1 only" : "the serve engine has no tunnels"
+      }`,
+    );
   }
   const target = l4Target(proxy, ex, host, port);
   let client: Client | undefined;

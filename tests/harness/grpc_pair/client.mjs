@@ -59,7 +59,7 @@ const cases = {
     const seen = await play({ metadata: true }, { metadata }).over;
     return { ...seen, bin: [...(seen.trailers["x-bin"] ?? [])] };
   },
-  trailersOnly: () => play({ status: 5, details: "not here, ünd so" }).over,
+  trailersOnly: () => play({ status: 5, details: "not here" }).over,
   failAfter: () => play({ failAfter: 2 }).over,
   retried: () => play({ failFirst: 2, key: String(Math.random()) }).over,
   async pingPong() {
