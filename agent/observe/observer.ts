@@ -55,7 +55,8 @@ const PREFIX = "mesh_agent_";
 const COUNTER_HELP: Readonly<Record<string, string>> = {
   accept_errors_total: "accept() calls that failed, e.g. for want of file descriptors.",
   rejected_overload_total: "Requests and connections answered 503 at a limit.",
-  replayed_requests_total: "Requests sent again after a reused connection died before any response byte, or unprocessed.",
+  replayed_requests_total:
+    "Requests sent again after a reused connection died before any response byte, or unprocessed.",
   retries_total: "Attempts after the first, by retry policy.",
   tcp_connections_total: "Tunnels and connections of local ports that reached an endpoint.",
   tcp_received_bytes_total: "Bytes of tunnels and local ports from applications.",

@@ -10,6 +10,8 @@ import { writeAll } from "./write_all.ts";
 
 /** Reads below this say that the large buffer is not needed. */
 const SMALL_READ_BYTES = 4096;
+/** Steps of promises that an exchange takes from one piece of its answer to the next when both are at hand. */
+const FLUSH_HOPS = 8;
 
 export interface LinkOwner {
   /** What `receive` brought has been told. */
@@ -30,7 +32,10 @@ export class Http2Link implements Expirable {
   #writing = false;
   #scheduled = false;
   #closing = false;
+  #hops = 0;
   readonly #write = (): void => {
+    if (this.#hops++ < FLUSH_HOPS) return queueMicrotask(this.#write);
+    this.#hops = 0;
     this.#scheduled = false;
     void this.#writeOut();
   };
