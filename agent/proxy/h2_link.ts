@@ -32,6 +32,7 @@ export class Http2Link implements Expirable {
   #writing = false;
   #scheduled = false;
   #closing = false;
+  #over: (() => void) | null = null;
   #hops = 0;
   readonly #write = (): void => {
     if (this.#hops++ < FLUSH_HOPS) return queueMicrotask(this.#write);
@@ -79,8 +80,11 @@ export class Http2Link implements Expirable {
       // The peer went away; everything else is a mistake of ours.
       if (error instanceof TypeError) this.owner.mistaken(error);
     }
-    if (connection.failed) {
+    if (connection.failed && !this.closed) {
+      // GOAWAY says why.
+      const over = new Promise<void>((resolve) => this.#over = resolve);
       this.closeAfterWrite();
+      await over;
     } else {
       connection.abandon();
       this.close();
@@ -112,6 +116,7 @@ export class Http2Link implements Expirable {
     this.deadlines.remove(this);
     this.connection.abandon();
     this.stream.close();
+    this.#over?.();
   }
 
   expire(): void {
