@@ -162,6 +162,9 @@ function listenerOfJson(json: Json, tableOf: (table: Json) => Json): Json {
               ? { cluster: tcp.cluster }
               : { weightedClusters: tcp.weighted_clusters.clusters }),
             ...(tcp.idle_timeout === undefined ? {} : { idleTimeout: tcp.idle_timeout }),
+            ...(tcp.max_downstream_connection_duration === undefined
+              ? {}
+              : { maxDownstreamConnectionDuration: tcp.max_downstream_connection_duration }),
           },
         }),
     };
