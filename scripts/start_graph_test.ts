@@ -34,7 +34,7 @@ async function loaded(entries: readonly string[]): Promise<string[]> {
   return [...seen].map((specifier) => specifier.replace(root, "")).sort();
 }
 
-Deno.test("start: rules from files load nothing of a control plane, of the admin API or of other commands", async () => {
+Deno.test("start: rules from files load nothing of a control plane, HTTP/2, the admin API or other commands", async () => {
   const files = await loaded([
     "mod.ts",
     "agent/cli/main.ts",
@@ -45,6 +45,7 @@ Deno.test("start: rules from files load nothing of a control plane, of the admin
     /^agent\/(xds|cli\/(demo|explain|check|program|status))|^agent\/discovery\/(ads|pilot|compose|intake)/
       .test(file) ||
     /^agent\/(admin\/(?!gauges)|net\/(grpc|http_client|tls|token))|^protos\//.test(file) ||
+    /^agent\/(proxy\/h2_|wire\/http2)/.test(file) ||
     /^npm:(?!js-yaml@)|^npm:\/(?!js-yaml@)|^node:(?!buffer$)/.test(file)
   );
   assert.deepEqual(foreign, []);

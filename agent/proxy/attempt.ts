@@ -10,13 +10,11 @@ import type { Endpoint } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { connectFailure } from "./connect_failure.ts";
-import { sendHttp2 } from "./h2_attempt.ts";
-import { Unprocessed } from "./h2_upstream_stream.ts";
 import { interim } from "./interim.ts";
 import { pick, type Target } from "./pick.ts";
 import { pump, startRouteTimeout } from "./pump.ts";
 import { retriesFailure, retriesGrpc, retriesStatus, waitBackoff } from "./retry.ts";
-import { type Upstream, UpstreamConnection } from "./upstream.ts";
+import { Unprocessed, type Upstream, UpstreamConnection } from "./upstream.ts";
 import { writeAll } from "./write_all.ts";
 
 /** Interim answers before a final one. */
@@ -26,6 +24,8 @@ const MAX_UNPROCESSED = 5;
 const NONE_TRIED: readonly Endpoint[] = [];
 /** Methods that may be sent again without harm (RFC 9110 section 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+
+let http2: typeof import("./h2_attempt.ts") | undefined;
 
 export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Promise<Upstream> {
   const retry = ex.route === null ? null : ex.route.retry;
@@ -43,7 +43,12 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     try {
       let connection: Upstream;
       if (ex.upstreamHttp2) {
-        connection = await sendHttp2(proxy, ex, to, endpoint);
+        // Loaded by the first request that needs it: most agents start without.
+        if (http2 === undefined) {
+          http2 = await import("./h2_attempt.ts");
+          if (ex.cancelled) throw new Error("the client is gone");
+        }
+        connection = await http2.sendHttp2(proxy, ex, to, endpoint);
       } else {
         let own = endpoint.take();
         fresh = own === null;

@@ -13,10 +13,11 @@ import { BodyReader } from "./body_reader.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
 import { addressText, describeBroken, Exchange, type Framing, type Responder } from "./exchange.ts";
-import { Http2Downstream, isHttp2 } from "./h2_downstream.ts";
+import type { Http2Downstream } from "./h2_downstream.ts";
 import { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
 import { writeLastChunk } from "./prepare.ts";
+import { isHttp2 } from "./prior_knowledge.ts";
 import { writeAll } from "./write_all.ts";
 
 const BASE_BUFFER_BYTES = 8 * 1024;
@@ -174,7 +175,11 @@ export class DownstreamConnection implements Responder, Expirable {
       proxy.deadlines.arm(this, proxy.clock.monotonic() + proxy.config.proxy.timeouts.headMs);
     } while (true);
     this.deadline = Infinity;
+    // Loaded by the first connection that needs it: most agents start without.
+    const { Http2Downstream } = await import("./h2_downstream.ts");
+    if (this.closed) return false;
     this.#http2 = new Http2Downstream(this.#proxy, this.#stream, input, this.#remoteText);
+    if (this.#proxy.draining) this.#http2.drain();
     return true;
   }
 

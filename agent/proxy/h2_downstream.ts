@@ -17,16 +17,6 @@ import { ServerStream } from "./h2_server_stream.ts";
 import type { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
 
-/** `PRI ` tells HTTP/2 from every method of HTTP/1.1. */
-const PRIOR_KNOWLEDGE = [80, 82, 73, 32];
-
-/** Is it HTTP/2 with prior knowledge (RFC 9113 section 3.3)? undefined: more bytes must tell. */
-export function isHttp2(buf: Uint8Array, start: number, end: number): boolean | undefined {
-  const n = Math.min(end - start, PRIOR_KNOWLEDGE.length);
-  for (let i = 0; i < n; i++) if (buf[start + i] !== PRIOR_KNOWLEDGE[i]) return false;
-  return n === PRIOR_KNOWLEDGE.length ? true : undefined;
-}
-
 export class Http2Downstream implements Http2Handler {
   readonly connection: Http2Connection;
   readonly link: Http2Link;

@@ -11,14 +11,11 @@ import type { Exchange } from "./exchange.ts";
 import { Http2Body } from "./h2_body.ts";
 import type { Http2Upstream, StreamOwner } from "./h2_upstream.ts";
 import { interim } from "./interim.ts";
-import type { CutReason, Upstream } from "./upstream.ts";
+import { type CutReason, Unprocessed, type Upstream } from "./upstream.ts";
 
 /** Interim answers before a final one. */
 const MAX_INTERIMS = 64;
 const NO_HEAD = new MessageHead(0);
-
-/** The upstream says that it did not look at the request: it may be sent again whatever it is. */
-export class Unprocessed extends MeshError {}
 
 export class UpstreamStream implements Upstream, StreamOwner {
   deadline = Infinity;

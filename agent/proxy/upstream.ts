@@ -1,4 +1,5 @@
 /** One connection to an endpoint: at work for one exchange at a time, or idle in the endpoint's pool. */
+import { MeshError } from "../core/errors.ts";
 import type { AcceptedStream } from "../core/ports.ts";
 import { MessageHead } from "../wire/http1/head.ts";
 import { BodyReader } from "./body_reader.ts";
@@ -24,6 +25,9 @@ export interface UpstreamSurroundings {
   readonly buffers: BufferPool;
   readonly draining: boolean;
 }
+
+/** The upstream says that it did not look at the request: it may be sent again whatever it is. */
+export class Unprocessed extends MeshError {}
 
 /** Whatever an exchange is at work on: a connection of its own, or a stream on a shared one. */
 export interface Upstream extends Expirable {
