@@ -67,50 +67,43 @@ class Splice implements Expirable {
     this.close();
   }
 
-  async up(): Promise<void> {
-    const { input } = this.client;
-    const to = this.upstream.stream;
-    for (;;) {
-      const n = input.available;
-      if (n > 0) {
-        try {
-          await sendAll(input, to);
-        } catch {
-          return this.broken("UC");
-        }
-        this.ex.tunnelReceived += n;
-        this.proxy.observer.count("tcp_received_bytes_total", n);
-        this.touch();
-      }
-      try {
-        if (!input.took(await input.next())) break;
-      } catch {
-        return this.broken("DC");
-      }
-    }
-    input.shrink();
-    await endOf(to);
+  up(): Promise<void> {
+    return this.#copy(this.client.input, this.upstream.stream, "DC", "UC", (n) => {
+      this.ex.tunnelReceived += n;
+      this.proxy.observer.count("tcp_received_bytes_total", n);
+    });
   }
 
-  async down(): Promise<void> {
-    const { input } = this.upstream;
-    const to = this.client.stream;
+  down(): Promise<void> {
+    return this.#copy(this.upstream.input, this.client.stream, "UC", "DC", (n) => {
+      this.ex.tunnelSent += n;
+      this.proxy.observer.count("tcp_sent_bytes_total", n);
+    });
+  }
+
+  /** One way, until its source ends, which the other side is told; the flags say who broke off. */
+  async #copy(
+    input: Input,
+    to: ByteStream,
+    sourceBroke: "DC" | "UC",
+    sinkBroke: "DC" | "UC",
+    count: (bytes: number) => void,
+  ): Promise<void> {
     for (;;) {
       const n = input.available;
       if (n > 0) {
         try {
           await sendAll(input, to);
         } catch {
-          return this.broken("DC");
+          return this.broken(sinkBroke);
         }
-        this.ex.tunnelSent += n;
-        this.proxy.observer.count("tcp_sent_bytes_total", n);
+        count(n);
         this.touch();
       }
       try {
         if (!input.took(await input.next())) break;
       } catch {
-        return this.broken("UC");
+        return this.broken(sourceBroke);
       }
     }
     input.shrink();
