@@ -14,6 +14,7 @@
  */
 import type { Admin } from "./admin/admin.ts";
 import { gaugesOf } from "./admin/gauges.ts";
+import type { ScopeReport } from "./admin/sync.ts";
 import { type Diagnostic, formatDiagnostic } from "./core/diagnostics.ts";
 import type {
   Clock,
@@ -37,10 +38,12 @@ import { systemResolver } from "./net/dns.ts";
 import { listenTcp } from "./net/listen.ts";
 import { listenError } from "./net/listen_error.ts";
 import { createLog } from "./net/log.ts";
+import { createRights, scopedResolver } from "./net/rights.ts";
 import { openReadGate, type ReadGate } from "./net/read_gate.ts";
 import { createTurns } from "./net/turn.ts";
 import { openRulesDirectory } from "./net/watch.ts";
 import { createAccessLog } from "./observe/access_log.ts";
+import { Denials } from "./observe/denials.ts";
 import { createObserver, type MeshObserver } from "./observe/observer.ts";
 import type { LocalPort } from "./proxy/local_ports.ts";
 import { type ProxyOptions, type RunningProxy, startProxy } from "./proxy/proxy.ts";
@@ -59,6 +62,13 @@ export interface AgentOptions {
   readonly openDirectory?: (path: string) => RulesDirectory;
   readonly openTransport?: () => Promise<StreamTransport>;
   readonly openHttpClient?: () => Promise<HttpClient>;
+  /** What it holds itself to; default: whatever the process may do. */
+  readonly scope?: {
+    /** `net`: entries of net_entry.ts. `roots`: real paths of what may be read. */
+    readonly net: readonly string[];
+    readonly roots: readonly string[];
+    readonly report: ScopeReport;
+  };
 }
 
 /** An agent at work, and the ways to end it. */
@@ -67,6 +77,8 @@ export interface RunningAgent {
   readonly httpAddress: StreamAddress;
   /** Null when the settings turn admin off. */
   readonly adminAddress: StreamAddress | null;
+  /** Of `cse.mesh.tcp.listeners`, in their order. */
+  readonly tcpAddresses: readonly StreamAddress[];
   readonly world: { readonly current: World };
   readonly observer: MeshObserver;
   /** Standing findings of the source of rules. */
@@ -85,6 +97,10 @@ export interface RunningAgent {
    * restart, sorted.
    */
   reload(next?: AgentConfig): Promise<readonly string[]>;
+  /** Rights that only a restart gives (`+connect 203.0.113.5:443`) or takes (`-`), for the status. */
+  needsRestart(rights: readonly string[]): void;
+  /** The status as `mesh-agent status` prints it. */
+  report(): Promise<string>;
 }
 
 /**
@@ -97,8 +113,15 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   const loading = pluginOf(config.serviceDiscovery.type).load();
   const world = createWorldHolder(clock);
   const state = { accepting: false, draining: false };
+  const denials = new Denials(log, clock);
+  const rights = options.scope === undefined ? undefined : createRights(options.scope, denials);
+  const dialerOf = (gate: ReadGate | null) => options.dialer ?? createDialer(gate, rights);
+  const resolver = options.resolver ??
+    (rights === undefined ? systemResolver : scopedResolver(systemResolver, rights));
+  let restart: readonly string[] = [];
   let source: DiscoverySource | undefined;
   let proxy: RunningProxy | undefined;
+  let tcpAddresses: readonly StreamAddress[] = [];
   let adminServer: AdminServer | undefined;
 
   const { accessLog: format } = config.proxy;
@@ -125,6 +148,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         expose: () => observer.expose(),
         problems,
         status,
+        permissions: () => ({ ...options.scope?.report ?? UNSCOPED, restart, denied: denials.list() }),
         clock,
         version: VERSION,
         runtime: `deno ${Deno.version.deno}`,
@@ -146,17 +170,17 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   try {
     if (config.listen.admin !== null) adminServer = serveAdmin(config.listen.admin, answerAdmin, log);
     gate = await openReadGate();
-    proxy = await openProxy({
+    ({ proxy, tcpAddresses } = await openProxy({
       config,
       world,
-      dialer: options.dialer ?? createDialer(gate),
-      resolver: options.resolver ?? systemResolver,
+      dialer: dialerOf(gate),
+      resolver,
       clock,
       rng: options.rng ?? Math.random,
       observer,
       log,
       ownAddresses: adminServer === undefined ? [] : [adminServer.address],
-    }, gate);
+    }, gate));
     state.accepting = true;
     log.log("info", `proxy listening on ${addressText(proxy.address)}`);
     if (adminServer !== undefined) log.log("info", `admin listening on ${addressText(adminServer.address)}`);
@@ -169,13 +193,15 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       config,
       clock,
       log,
-      openDirectory: options.openDirectory ?? ((path) => openRulesDirectory(path, log)),
+      openDirectory: options.openDirectory ??
+        ((path) => openRulesDirectory(path, log, undefined, rights?.read)),
       publish: (publication) => world.publish(publication),
       openTransport: options.openTransport ??
         (async () => (await import("./net/grpc_transport.ts")).createGrpcTransport()),
       openHttpClient: options.openHttpClient ??
-        (async () => (await import("./net/http_client.ts")).createHttpClient()),
-      resolver: options.resolver ?? systemResolver,
+        (async () =>
+          (await import("./net/http_client.ts")).createHttpClient({ dialer: dialerOf(null), resolver })),
+      resolver,
       rng: options.rng ?? Math.random,
       yieldTurn: turns.next,
     });
@@ -193,6 +219,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     config,
     httpAddress: running.address,
     adminAddress: adminServer?.address ?? null,
+    tcpAddresses,
     world,
     observer,
     problems,
@@ -214,14 +241,27 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       await rules.refresh();
       return next === undefined ? [] : changedKeys(config, next);
     },
+    needsRestart(rights) {
+      restart = rights;
+    },
+    async report() {
+      const answer = await answerAdmin(new Request("http://127.0.0.1/sync?format=text"));
+      return (await answer.text()).trimEnd();
+    },
   };
+}
+
+interface OpenProxy {
+  readonly proxy: RunningProxy;
+  /** Of the local ports. */
+  readonly tcpAddresses: readonly StreamAddress[];
 }
 
 /** Listens with the engine of the settings. */
 async function openProxy(
   options: Omit<ProxyOptions, "listener">,
   gate: ReadGate | null,
-): Promise<RunningProxy> {
+): Promise<OpenProxy> {
   const { config, log } = options;
   try {
     if (config.proxy.engine === "native") {
@@ -237,13 +277,13 @@ async function openProxy(
       import("./proxy/serve.ts"),
       import("./net/serve.ts"),
     ]);
-    return startServeProxy({ ...options, serve: serveRequests(log) });
+    return { proxy: startServeProxy({ ...options, serve: serveRequests(log) }), tcpAddresses: [] };
   } catch (error) {
     throw listenError("http", config.listen.http, error);
   }
 }
 
-function openNative(options: Omit<ProxyOptions, "listener">, gate: ReadGate | null): RunningProxy {
+function openNative(options: Omit<ProxyOptions, "listener">, gate: ReadGate | null): OpenProxy {
   const { config, log } = options;
   const listener = listenTcp(config.listen.http, gate);
   const localPorts: LocalPort[] = [];
@@ -259,7 +299,10 @@ function openNative(options: Omit<ProxyOptions, "listener">, gate: ReadGate | nu
   for (const { listener: { address }, host, port } of localPorts) {
     log.log("info", `local port ${addressText(address)} leads to ${addressText({ hostname: host, port })}`);
   }
-  return startProxy({ ...options, listener, localPorts });
+  return {
+    proxy: startProxy({ ...options, listener, localPorts }),
+    tcpAddresses: localPorts.map(({ listener: { address } }) => address),
+  };
 }
 
 /** Keys whose value differs. All settings are read once at start; only the rules are live. */
@@ -268,6 +311,9 @@ function changedKeys(now: AgentConfig, next: AgentConfig): string[] {
   const text = (config: AgentConfig, key: string) => JSON.stringify(config.origins.get(key)?.value);
   return [...keys].filter((key) => text(now, key) !== text(next, key)).sort();
 }
+
+/** Of an agent that runs as the process does. */
+const UNSCOPED: ScopeReport = { isolated: false, guard: "nobody", net: [], read: [] };
 
 /** From here on the rubbish of reading the rules is worth a collection (about 10 ms for each 1000). */
 const MANY_CLUSTERS = 2000;

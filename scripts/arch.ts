@@ -27,6 +27,7 @@ export const LAYERS: readonly string[] = [
   "admin",
   "net",
   "agent",
+  "supervisor",
   "cli",
   "mod",
 ];

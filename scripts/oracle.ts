@@ -1,6 +1,7 @@
 /**
- * `deno task oracle`: the tests that are judged by programs we did not write. Installs Envoy when it is missing, then
- * runs tests/differential.
+ * `deno task oracle`: the tests that are judged by programs we did not write. Installs Envoy and builds h2spec and
+ * grpc-go's interop programs when they are missing, then runs tests/differential and tests/interop. What needs a
+ * program that this machine lacks is not run, and says so.
  *
  * Arguments go to `deno test`. MESH_ORACLE_SEED and MESH_ORACLE_SETS choose the rule sets of the Envoy test.
  *
@@ -11,10 +12,21 @@
  * ```
  */
 import { installEnvoy } from "./install_envoy.ts";
+import { installJudges } from "./install_judges.ts";
 
 const binary = await installEnvoy();
+const missing = await installJudges();
+for (const tool of missing) console.log(`not run: no ${tool}, so no h2spec and no grpc-go`);
 const { code } = await new Deno.Command(Deno.execPath(), {
-  args: ["test", "-A", "--sanitize-ops", "--sanitize-resources", "tests/differential", ...Deno.args],
+  args: [
+    "test",
+    "-A",
+    "--sanitize-ops",
+    "--sanitize-resources",
+    "tests/differential",
+    "tests/interop",
+    ...Deno.args,
+  ],
   cwd: new URL("../", import.meta.url),
   env: { ENVOY_BIN: binary },
 }).spawn().status;

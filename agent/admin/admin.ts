@@ -27,7 +27,7 @@ import type { Clock } from "../core/ports.ts";
 import type { SourceStatus, World } from "../discovery/types.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { mesherRouteRules } from "./route_rule.ts";
-import { describeStep, formatSync, syncReport } from "./sync.ts";
+import { describeStep, formatSync, type PermissionsReport, syncReport } from "./sync.ts";
 
 /** What the listener is doing. */
 export interface ProxyState {
@@ -45,6 +45,8 @@ export interface AdminInput {
   readonly problems: () => readonly Diagnostic[];
   /** What each connection to a control plane is at. */
   readonly status: () => readonly SourceStatus[];
+  /** What the agent may do. */
+  readonly permissions: () => PermissionsReport;
   readonly clock: Pick<Clock, "now">;
   readonly version: string;
   /** Runtime name and version, e.g. `deno 2.9.6`. */
@@ -101,6 +103,7 @@ export function createAdmin(input: AdminInput): Admin {
       world: world.current,
       problems: input.problems(),
       status: input.status(),
+      permissions: input.permissions(),
       reasons: reasons(true),
       nowMs: input.clock.now(),
       version: input.version,

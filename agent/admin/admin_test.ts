@@ -45,6 +45,7 @@ function adminOf(more: {
     expose: () => "metrics 1\n",
     problems: () => more.problems ?? [],
     status: () => more.status ?? [],
+    permissions: () => ({ isolated: true, guard: "runtime", net: [], read: [], restart: [], denied: [] }),
     clock: { now: () => 100_000 },
     version: "9.9.9",
   });

@@ -13,13 +13,33 @@
 import type { Diagnostic } from "../core/diagnostics.ts";
 import { oneLine } from "../core/one_line.ts";
 import type { SourceStatus, TypeStatus, World } from "../discovery/types.ts";
+import type { Denial } from "../observe/denials.ts";
 import type { AgentConfig } from "../settings/types.ts";
+
+/** The rights of an agent. */
+export interface ScopeReport {
+  /** It runs in a worker that has these rights and no others. */
+  readonly isolated: boolean;
+  /** Who holds it to `net`: the runtime, the agent alone (a range of IPv6 is among them), or nobody (any). */
+  readonly guard: "runtime" | "agent" | "nobody";
+  /** Where it may connect to. */
+  readonly net: readonly string[];
+  readonly read: readonly string[];
+}
+
+export interface PermissionsReport extends ScopeReport {
+  /** Rights that only a restart gives (`+connect 203.0.113.5:443`) or takes (`-`). */
+  readonly restart: readonly string[];
+  /** The latest last. */
+  readonly denied: readonly Denial[];
+}
 
 export interface SyncInput {
   readonly config: Pick<AgentConfig, "serviceDiscovery" | "router">;
   readonly world: World;
   readonly problems: readonly Diagnostic[];
   readonly status: readonly SourceStatus[];
+  readonly permissions: PermissionsReport;
   /** Why the agent is not ready; empty when it is. */
   readonly reasons: readonly string[];
   readonly nowMs: number;
@@ -50,6 +70,7 @@ export interface SyncReport {
   readonly findings: Readonly<Record<Diagnostic["severity"], number>>;
   /** Empty for files. */
   readonly connections: readonly SourceStatus[];
+  readonly permissions: PermissionsReport;
 }
 
 export function syncReport(input: SyncInput): SyncReport {
@@ -83,6 +104,7 @@ export function syncReport(input: SyncInput): SyncReport {
     },
     findings,
     connections: status,
+    permissions: input.permissions,
   };
 }
 
@@ -161,10 +183,32 @@ export function formatSync(report: SyncReport, ink: Ink = PLAIN): string {
     const stats = Object.entries(world.stats).map(([name, n]) => `${name} ${n}`).join(", ");
     if (stats !== "") rows.push(["", `last change: ${stats}`]);
   }
-  rows.push(["findings", findingsText(findings, ink)]);
+  rows.push(["findings", findingsText(findings, ink)], ...permissionRows(report.permissions, nowMs, ink));
   const lines = columns(rows);
   for (const connection of connections) lines.push("", ...connectionLines(connection, nowMs, ink));
   return lines.join("\n");
+}
+
+function permissionRows(
+  { isolated, guard, net, restart, denied }: PermissionsReport,
+  nowMs: number,
+  ink: Ink,
+) {
+  const rows: [string, string][] = [[
+    "rights",
+    !isolated
+      ? "those of the process"
+      : guard === "nobody"
+      ? ink.yellow("connects to any address")
+      : `${count(net.length, "place")} to connect to, held to by the ${guard}`,
+  ]];
+  if (restart.length > 0) rows.push(["", ink.yellow(`want a restart: ${restart.join(", ")}`)]);
+  for (const { code, what, wanted, count, lastMs } of denied) {
+    const times = count === 1 ? "once" : `${count} times`;
+    const last = `last ${ageText(nowMs - lastMs)} ago`;
+    rows.push(["", `${ink.red(`denied: ${what}`)}, ${times}, ${last}  ${ink.dim(`[${code}] ${wanted}`)}`]);
+  }
+  return rows;
 }
 
 function findingsText({ error, warning, info }: SyncReport["findings"], ink: Ink): string {

@@ -5,7 +5,14 @@ import { diagnostic } from "../core/diagnostics.ts";
 import { compileRules } from "../discovery/offline.ts";
 import type { SourceStatus, TypeStatus, World } from "../discovery/types.ts";
 import { EMPTY_PROGRAM } from "../model/model.ts";
-import { ageText, describeStep, formatSync, type SyncInput, syncReport } from "./sync.ts";
+import {
+  ageText,
+  describeStep,
+  formatSync,
+  type PermissionsReport,
+  type SyncInput,
+  syncReport,
+} from "./sync.ts";
 
 const NOW = 1_000_000;
 const RULES = compileRules(
@@ -52,6 +59,15 @@ const connection = (more: Partial<SourceStatus> = {}): SourceStatus => ({
   ...more,
 });
 
+const PERMISSIONS: PermissionsReport = {
+  isolated: true,
+  guard: "runtime",
+  net: ["10.0.0.0/8", "127.0.0.0/8"],
+  read: ["/etc/mesh"],
+  restart: [],
+  denied: [],
+};
+
 function reportOf(more: Partial<SyncInput> = {}) {
   const config = configOf();
   return syncReport({
@@ -62,6 +78,7 @@ function reportOf(more: Partial<SyncInput> = {}) {
     world: world(),
     problems: [],
     status: [connection()],
+    permissions: PERMISSIONS,
     reasons: [],
     nowMs: NOW,
     version: "1.2.3",
@@ -79,6 +96,7 @@ in force  revision 4, published 1m01s ago
           1 table, 2 virtual hosts, 5 clusters, 4 endpoints
           last change: hosts 1
 findings  0 errors, 1 warning  (see /diagnostics?format=text)
+rights    2 places to connect to, held to by the runtime
 
 pilotv3
   step         synced for 1h00m
@@ -123,6 +141,28 @@ Deno.test("sync: what never came is said, long versions keep their end", () => {
   const text = formatSync(reportOf({ status: [connection({ types: [never, typeOf("CDS", { version })] })] }));
   assert.match(text, /\n {2}EDS {3}- +- +never +3 /);
   assert.match(text, / …T10:00:00Z\/12-and-much-more | ….{23} /);
+});
+
+Deno.test("sync: rights: what was denied, what wants a restart, and when nothing holds the agent", () => {
+  const rightsOf = (more: Partial<PermissionsReport>) =>
+    /^rights[^]*?(?=\n\n)/m.exec(formatSync(reportOf({ permissions: { ...PERMISSIONS, ...more } })))?.[0];
+  const denial = { code: "P209", wanted: "want more", firstMs: NOW - 9_000, lastMs: NOW - 2_000 } as const;
+  assert.equal(
+    rightsOf({
+      guard: "agent",
+      restart: ["+connect 203.0.113.5", "-read /x"],
+      denied: [
+        { ...denial, what: "connect 203.0.113.5:80", count: 3 },
+        { ...denial, what: "connect 203.0.113.6:80", count: 1 },
+      ],
+    }),
+    `rights    2 places to connect to, held to by the agent
+          want a restart: +connect 203.0.113.5, -read /x
+          denied: connect 203.0.113.5:80, 3 times, last 2s ago  [P209] want more
+          denied: connect 203.0.113.6:80, once, last 2s ago  [P209] want more`,
+  );
+  assert.equal(rightsOf({ guard: "nobody" }), "rights    connects to any address");
+  assert.equal(rightsOf({ isolated: false }), "rights    those of the process");
 });
 
 Deno.test("sync: files have no connection, only what is in force", () => {

@@ -30,7 +30,9 @@ export const COMMANDS: readonly CommandHelp[] = [
     summary: "start the agent",
     about: [
       "Reads the conf directory, follows its rules and proxies HTTP on the listen address (127.0.0.1:30101).",
-      "SIGTERM or SIGINT drains and ends with 0, a second one ends at once. SIGHUP rereads settings and rules.",
+      "SIGTERM or SIGINT drains and ends with 0, a second one ends at once. SIGHUP rereads settings and rules,",
+      "SIGUSR1 writes the status into the log. The agent runs in a worker that has only the rights it needs",
+      "(mesh-agent permissions prints them); when that dies it is started again.",
       "The access log goes to standard output, everything else to standard error.",
     ],
     flags: [
@@ -38,6 +40,10 @@ export const COMMANDS: readonly CommandHelp[] = [
       { ...RULES, help: "rules directory, instead of serviceDiscovery.address" },
       { name: "http", value: "ADDR:PORT", help: "proxy address, instead of the settings' (port 0 = any)" },
       { name: "admin", value: "ADDR:PORT", help: "admin address, instead of the settings'" },
+      {
+        name: "no-isolation",
+        help: "the agent in the process itself, with all its rights (cse.mesh.isolation: false)",
+      },
       { name: "print-config", help: "print every effective value with its origin, and end" },
       { name: "log-json", help: "write the log as JSON lines" },
       JSON_FLAG,

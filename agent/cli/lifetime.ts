@@ -2,8 +2,10 @@
 import type { RunningAgent } from "../agent.ts";
 import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import type { Log } from "../core/ports.ts";
+import { surviveRejections } from "../net/survive.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { ExitCode } from "./command.ts";
+import { onSignals } from "./signals.ts";
 
 export interface LifetimeOptions {
   readonly log: Log;
@@ -14,7 +16,7 @@ export interface LifetimeOptions {
 }
 
 /**
- * SIGTERM or SIGINT drains, a second one ends at once; SIGHUP rereads. Resolves with 0. Takes an agent that is still starting
+ * SIGTERM or SIGINT drains, a second one ends at once; SIGHUP rereads, SIGUSR1 tells the status. Resolves with 0. Takes an agent that is still starting
  * too, so that no signal finds the process without a handler; rejects as the start does.
  */
 export async function untilSignal(
@@ -34,19 +36,14 @@ export async function untilSignal(
       log.log("error", "Cannot reread", { error: error instanceof Error ? error.message : String(error) });
     });
   };
-  // A mistake in one request must not take the others down.
-  const survive = (event: PromiseRejectionEvent) => {
-    event.preventDefault();
-    const { reason } = event;
-    log.log("error", "a task failed; the agent goes on", {
-      error: reason instanceof Error ? reason.stack ?? reason.message : String(reason),
-    });
+  const report = () => {
+    Promise.resolve(starting).then(async (agent) =>
+      log.log("info", `SIGUSR1: status\n${await agent.report()}`)
+    )
+      .catch(() => {});
   };
-
-  Deno.addSignalListener("SIGTERM", end);
-  Deno.addSignalListener("SIGINT", end);
-  Deno.addSignalListener("SIGHUP", hup);
-  globalThis.addEventListener("unhandledrejection", survive);
+  const ignoreSignals = onSignals({ end, hangUp: hup, report });
+  const ignoreRejections = surviveRejections(log);
   try {
     const agent = await Promise.race([starting, insisted.then(() => null)]);
     if (agent === null) return 0;
@@ -62,10 +59,8 @@ export async function untilSignal(
     ]);
     return 0;
   } finally {
-    Deno.removeSignalListener("SIGTERM", end);
-    Deno.removeSignalListener("SIGINT", end);
-    Deno.removeSignalListener("SIGHUP", hup);
-    globalThis.removeEventListener("unhandledrejection", survive);
+    ignoreSignals();
+    ignoreRejections();
   }
 }
 

@@ -48,6 +48,7 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
       admin: args.get("admin"),
       rules: rules === undefined ? undefined : absolutePath(rules),
       namespace: args.get("namespace"),
+      "no-isolation": args.has("no-isolation") ? "false" : undefined,
     },
   });
   const labelled = new Map([...files].map(([name, text]) => [joinPath(label, name), text]));

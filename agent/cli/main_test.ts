@@ -242,6 +242,7 @@ const REPORT: SyncReport = {
   },
   findings: { error: 0, warning: 0, info: 0 },
   connections: [],
+  permissions: { isolated: true, guard: "runtime", net: ["10.0.0.0/8"], read: [], restart: [], denied: [] },
 };
 
 Deno.test("cli status: text and JSON, 0 when ready, 1 when not, and for what is no agent", async () => {

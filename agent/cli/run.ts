@@ -1,5 +1,4 @@
-/** `run`: the agent, until a signal ends it. */
-import { startAgent } from "../agent.ts";
+/** `run`: the agent, until a signal ends it; isolated in a worker of its own unless the settings say no. */
 import type { Diagnostic } from "../core/diagnostics.ts";
 import { formatDiagnostic } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
@@ -8,8 +7,8 @@ import { createLog } from "../net/log.ts";
 import { formatConfig, jsonConfig } from "../settings/format.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { Run } from "./command.ts";
-import { untilSignal } from "./lifetime.ts";
 import { loadSettings, settingsText } from "./load_settings.ts";
+import { onSignals } from "./signals.ts";
 
 export const run: Run = async (args, terminal) => {
   if (args.words.length > 0) {
@@ -28,30 +27,39 @@ export const run: Run = async (args, terminal) => {
     );
     return 0;
   }
-  const log = createLog({ level: config.log.level, format: args.has("log-json") ? "json" : "text" });
+  const logOptions = { level: config.log.level, format: args.has("log-json") ? "json" : "text" } as const;
+  const log = createLog(logOptions);
   tell(log, diagnostics);
+  const reread = async (): Promise<AgentConfig | undefined> => {
+    let next;
+    try {
+      next = await loadSettings(args);
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+      log.log("error", `[${error.code}] ${error.message}; the old settings stay`);
+      return undefined;
+    }
+    tell(log, next.diagnostics);
+    if (next.config === undefined) log.log("error", "the settings have errors: the old ones stay");
+    return next.config;
+  };
+  if (config.isolation) {
+    const { runIsolated } = await import("../supervisor/isolated.ts");
+    const supervisor = runIsolated(config, { log, logOptions, reread });
+    const ignore = onSignals(supervisor);
+    return await supervisor.ended.finally(ignore);
+  }
+  const [{ startAgent }, { untilSignal }] = await Promise.all([
+    import("../agent.ts"),
+    import("./lifetime.ts"),
+  ]);
   const starting = startAgent(config, { log }).then((agent) => {
     if (agent.world.current.revision === 0) {
       log.log("warn", "no rules are in yet: requests are answered 503 (not synced) until they are");
     }
     return agent;
   });
-  return await untilSignal(starting, {
-    log,
-    async reread(): Promise<AgentConfig | undefined> {
-      let next;
-      try {
-        next = await loadSettings(args);
-      } catch (error) {
-        if (!(error instanceof MeshError)) throw error;
-        log.log("error", `[${error.code}] ${error.message}; the old settings stay`);
-        return undefined;
-      }
-      tell(log, next.diagnostics);
-      if (next.config === undefined) log.log("error", "the settings have errors: the old ones stay");
-      return next.config;
-    },
-  });
+  return await untilSignal(starting, { log, reread });
 };
 
 function tell(log: Log, diagnostics: readonly Diagnostic[]): void {

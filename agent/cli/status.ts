@@ -31,7 +31,8 @@ export const run: Run = async (args, terminal) => {
 function reportOf(body: string): SyncReport | undefined {
   try {
     const report = JSON.parse(body);
-    return typeof report?.world?.revision === "number" && Array.isArray(report.connections)
+    return typeof report?.world?.revision === "number" && Array.isArray(report.connections) &&
+        report.permissions !== undefined
       ? report
       : undefined;
   } catch {

@@ -86,6 +86,15 @@ export const PROXY_CODES = {
     flag: "NR",
   },
 
+  P209: {
+    severity: "error",
+    hint:
+      "Add the address, its range or the host to cse.mesh.permissions.net (any = no bound) and restart the agent; " +
+      "mesh-agent permissions prints what it may do.",
+    status: 403,
+    flag: "UAEX",
+  },
+
   P301: {
     severity: "error",
     hint: "Check host, port and subset of the destination.",

@@ -115,4 +115,14 @@ export const START_CODES = {
   N108: { severity: "error", hint: "Start the agent, or ask offline with --rules PATH." },
   N109: { severity: "error", hint: "Please report this together with the line above." },
   N110: { severity: "error", hint: "Give the conf directory with --config DIR." },
+  N111: {
+    severity: "error",
+    hint: "Please report the reason; with cse.mesh.isolation false it ends at the first one.",
+  },
+  N112: {
+    severity: "error",
+    hint:
+      "Start it as deno run -P mod.ts, or compiled; or with --no-isolation under the rights that there are.",
+  },
+  N113: { severity: "warning", hint: "Restart the agent; mesh-agent permissions prints its rights." },
 } as const;

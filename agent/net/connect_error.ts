@@ -1,16 +1,20 @@
 /**
  * What went wrong on the way to a control plane, in words that name the step, the setting and what to do.
- * In: the errors of sockets and the status of a call. Out: {@link Failure}, and the MeshError made of it.
+ * In: the errors of sockets and the end of a call. Out: {@link Failure}, and the MeshError made of it.
  */
 import { type Code, CODES } from "../core/codes.ts";
 import { MeshError } from "../core/errors.ts";
 import { oneLine } from "../core/one_line.ts";
 
-/** gRPC status of a call that is over (grpc.io/docs/guides/status-codes). */
-export interface CallStatus {
-  readonly code: number;
-  readonly details: string;
-}
+/** How a call ended. `details` is what the server said, or what was seen. */
+export type CallEnd =
+  /** With a gRPC status of the server's (grpc.io/docs/guides/status-codes). */
+  | { readonly kind: "status"; readonly code: number; readonly details: string }
+  /**
+   * Without one. `no grpc`: it answers HTTP that is no gRPC. `too large`: a message above the limit. `calm`: it wants fewer pings.
+   * `silent`: it does not answer pings. `lost`: connection or stream broke.
+   */
+  | { readonly kind: "no grpc" | "too large" | "calm" | "silent" | "lost"; readonly details: string };
 
 /** One reason why a control plane cannot be used. */
 export interface Failure {
@@ -43,7 +47,7 @@ export function failureError(verb: string, text: string, failure: Failure): Mesh
   });
 }
 
-/** A TCP connection that was not made. `text` is what the socket (or grpc-js on its behalf) said. */
+/** A TCP connection that was not made. `text` is what the socket said, with the code of its error. */
 export function tcpFailure(text: string): Failure {
   const wanted = "want a control plane listening there";
   if (text.includes("ECONNREFUSED")) return { code: "D202", state: "connection refused", wanted };
@@ -60,18 +64,33 @@ export function tcpFailure(text: string): Failure {
   return { code: "D202", state: quoted(text), wanted };
 }
 
-/** The end of a call on a connection that stood. */
-export function callFailure(status: CallStatus, peerGone: boolean): Failure {
-  const { code, details } = status;
-  const said = details === "" ? "" : ` (${quoted(details)})`;
-  if (/^Received HTTP status code/.test(details)) {
-    return {
-      code: "D205",
-      state: `it answers HTTP without gRPC${said}`,
-      wanted: "want a gRPC control plane",
-    };
+/** The end of a call on a connection that stood; status 0 is none. */
+export function callFailure(end: CallEnd): Failure {
+  const said = end.details === "" ? "" : ` (${quoted(end.details)})`;
+  switch (end.kind) {
+    case "no grpc":
+      return {
+        code: "D205",
+        state: `it answers HTTP without gRPC${said}`,
+        wanted: "want a gRPC control plane",
+      };
+    case "too large":
+      return {
+        code: "D208",
+        state: `its answer is too large${said}`,
+        hint: "Subscribe to less: name the hosts that the workload calls in discovery.hosts.",
+      };
+    case "calm":
+      return {
+        code: "D209",
+        state: "it ended the connection because of too many pings (ENHANCE_YOUR_CALM)",
+      };
+    case "silent":
+      return { code: "D209", state: "no sign of life, it does not answer pings" };
+    case "lost":
+      return { code: "D209", state: `the stream was lost${said}` };
   }
-  switch (code) {
+  switch (end.code) {
     case 16:
       return { code: "D206", state: `it does not accept who the agent is: Unauthenticated${said}` };
     case 7:
@@ -79,40 +98,17 @@ export function callFailure(status: CallStatus, peerGone: boolean): Failure {
     case 12:
       return { code: "D207", state: `it does not know the method: Unimplemented${said}` };
     case 8:
-      if (/larger than max/.test(details)) {
-        return {
-          code: "D208",
-          state: `its answer is too large${said}`,
-          hint: "Subscribe to less: name the hosts that the workload calls in discovery.hosts.",
-        };
-      }
-      // grpc-js' words for ENHANCE_YOUR_CALM, which grpc servers send to those who ping too often.
-      if (details === "Bandwidth exhausted or memory limit exceeded") {
-        return {
-          code: "D209",
-          state: "it ended the connection because of too many pings (ENHANCE_YOUR_CALM)",
-        };
-      }
       return { code: "D208", state: `it is overloaded: ResourceExhausted${said}` };
     case 14:
-      if (details === "Connection dropped" && !peerGone) {
-        return { code: "D209", state: "no sign of life, it does not answer pings" };
-      }
       return { code: "D209", state: `the stream was lost: Unavailable${said}` };
     case 1:
     case 4:
     case 10:
     case 15:
-      return { code: "D209", state: `the stream was ended: ${STATUS_NAMES[code]}${said}` };
-    case 13:
-    case 2:
-      // Made by the client itself when the stream broke without a status.
-      if (peerGone || /RST_STREAM|No status|GOAWAY|session/i.test(details)) {
-        return { code: "D209", state: `the stream was lost${said}` };
-      }
-      break;
+      return { code: "D209", state: `the stream was ended: ${STATUS_NAMES[end.code]}${said}` };
   }
-  return { code: "D210", state: `it refuses the request: ${STATUS_NAMES[code] ?? `status ${code}`}${said}` };
+  const name = STATUS_NAMES[end.code] ?? `status ${end.code}`;
+  return { code: "D210", state: `it refuses the request: ${name}${said}` };
 }
 
 const STATUS_NAMES: readonly string[] = [

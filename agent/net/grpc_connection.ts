@@ -10,34 +10,16 @@ import * as grpc from "@grpc/grpc-js";
 import grpcStreamDecoder from "@grpc/grpc-js/build/src/stream-decoder.js";
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
-import type { CallStatus } from "./connect_error.ts";
+import {
+  type CallConnection,
+  type ConnectionPlan,
+  KEEPALIVE_TIMEOUT_MS,
+  TCP_KEEPALIVE_MS,
+  WINDOW_BYTES,
+} from "./call_connection.ts";
+import type { CallEnd } from "./connect_error.ts";
 import { GrpcDecoder } from "./grpc_decoder.ts";
-import { oneAddressOptions, oneAddressTarget, registerOneAddress } from "./grpc_one_address.ts";
-
-export interface ConnectionPlan {
-  /** IP literal. */
-  readonly address: string;
-  readonly port: number;
-  /** `:authority` of the call. */
-  readonly authority: string;
-  readonly path: string;
-  readonly metadata: readonly (readonly [string, string])[];
-  readonly maxMessageBytes: number;
-  readonly keepaliveMs: number;
-  /** Gives up the dial. */
-  readonly signal: AbortSignal;
-  /** TLS over the connected socket; absent = plaintext. */
-  readonly secure?: (socket: Socket) => Promise<Socket>;
-  /** The TCP connection stands. */
-  readonly onConnected: () => void;
-}
-
-/** Answer to a ping must come within this, ms (or within the interval when that is shorter). */
-const KEEPALIVE_TIMEOUT_MS = 15_000;
-/** First TCP keepalive probe after this long without a byte, ms: finds a dead peer where pings are not allowed. */
-const TCP_KEEPALIVE_MS = 30_000;
-/** Flow-control window of stream and connection, bytes: a push of tens of MB must not wait for round trips. */
-const WINDOW_BYTES = 4 << 20;
+import { backoffOver, oneAddressOptions, oneAddressTarget, registerOneAddress } from "./grpc_one_address.ts";
 
 class OwnCredentials extends grpc.ChannelCredentials {
   constructor(readonly secure: boolean, readonly connect: (socket: Socket) => Promise<Socket>) {
@@ -71,27 +53,24 @@ export function prepareGrpc(): void {
   grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 }
 
-export class GrpcConnection {
-  /** HTTP/2 stands: the server has sent its SETTINGS. Rejects never; see {@link ended}. */
+export class GrpcConnection implements CallConnection {
   readonly ready: Promise<void>;
-  /** The call is over. Never rejects. */
-  readonly ended: Promise<CallStatus>;
-  /** What the socket itself reported. */
+  readonly ended: Promise<CallEnd>;
   socketError: Error | undefined;
   /** The peer has closed the connection, or it broke; false while it stands and when grpc-js gave it up by itself. */
-  peerGone = false;
+  #peerGone = false;
   readonly #channel: grpc.Channel;
   readonly #call: grpc.experimental.CallStream;
   #sockets: Socket[] = [];
   #closed = false;
   #waiting: ((message: Uint8Array | null) => void) | null = null;
   #over = false;
-  #settleEnded: (status: CallStatus) => void;
+  #settleEnded: (status: CallEnd) => void;
   readonly #dialing = new AbortController();
   readonly #unlink: () => void;
 
   constructor(plan: ConnectionPlan) {
-    const { promise: ended, resolve: settleEnded } = Promise.withResolvers<CallStatus>();
+    const { promise: ended, resolve: settleEnded } = Promise.withResolvers<CallEnd>();
     const { promise: ready, resolve: settleReady } = Promise.withResolvers<void>();
     this.ended = ended;
     this.ready = ready;
@@ -142,13 +121,12 @@ export class GrpcConnection {
         this.#deliver(new Uint8Array(buffer, byteOffset, byteLength)),
       onReceiveStatus: ({ code, details }) => {
         this.#over = true;
-        settleEnded({ code, details });
+        settleEnded(endOf(code, details, this.#peerGone));
         this.#deliver(null);
       },
     });
   }
 
-  /** The next message, or null after the end. One at a time. */
   next(): Promise<Uint8Array | null> {
     if (this.#over) return Promise.resolve(null);
     const { promise, resolve } = Promise.withResolvers<Uint8Array | null>();
@@ -163,7 +141,7 @@ export class GrpcConnection {
     this.#call.sendMessageWithContext({}, bytes);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#over = true;
@@ -173,8 +151,9 @@ export class GrpcConnection {
     // A graceful end would wait for the peer, which may be frozen.
     this.#dialing.abort();
     for (const socket of this.#sockets) socket.destroy();
-    this.#settleEnded({ code: grpc.status.CANCELLED, details: "closed" });
+    this.#settleEnded({ kind: "lost", details: "closed" });
     this.#deliver(null);
+    await backoffOver();
   }
 
   #deliver(message: Uint8Array | null): void {
@@ -188,8 +167,29 @@ export class GrpcConnection {
     this.socketError ??= socket.errored ?? undefined;
     socket.on("error", (error: Error) => {
       this.socketError ??= error;
-      this.peerGone = true;
+      this.#peerGone = true;
     });
-    socket.on("end", () => this.peerGone = true);
+    socket.on("end", () => this.#peerGone = true);
   }
+}
+
+/** What grpc-js makes of the end of a call: a status by the server and one of its own look alike but for the words. */
+function endOf(code: number, details: string, peerGone: boolean): CallEnd {
+  if (/^Received HTTP status code/.test(details)) return { kind: "no grpc", details };
+  switch (code) {
+    case grpc.status.RESOURCE_EXHAUSTED:
+      if (/larger than max/.test(details)) return { kind: "too large", details };
+      // Its words for ENHANCE_YOUR_CALM, which grpc servers send to those who ping too often.
+      if (details === "Bandwidth exhausted or memory limit exceeded") return { kind: "calm", details };
+      break;
+    case grpc.status.UNAVAILABLE:
+      if (details === "Connection dropped") return { kind: peerGone ? "lost" : "silent", details };
+      break;
+    case grpc.status.INTERNAL:
+    case grpc.status.UNKNOWN:
+      // Made by itself when the stream broke without a status.
+      if (peerGone || /RST_STREAM|No status|GOAWAY|session/i.test(details)) return { kind: "lost", details };
+      break;
+  }
+  return { kind: "status", code, details };
 }

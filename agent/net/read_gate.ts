@@ -5,6 +5,7 @@
  * Every completed read passes here. At most {@link READS_PER_TURN} go on at once, the rest queue first in, first out until the driver has
  * turned, which is seen through a loopback connection of our own (turn.ts).
  */
+import { BOUND_VARIABLE } from "../core/variables.ts";
 import { LoopbackPair } from "./turn.ts";
 
 /** Below 128; 200 is unfair again. */
@@ -12,15 +13,22 @@ const READS_PER_TURN = 64;
 /** Bulk uses the turn up faster: one more for this many bytes. */
 const BYTES_PER_COUNT = 32 * 1024;
 
-/** Where the runtime itself is told to take few events per turn, the gate would only cost (about 1 us per request). */
-export const BOUND_VARIABLE = "DENO_TOKIO_MAX_IO_EVENTS_PER_TICK";
+/**
+ * Where the runtime itself is told to take so few events per turn ({@link BOUND_VARIABLE}), the gate would only cost (about 1 us per
+ * request).
+ */
 const FAIR_BOUND = 127;
 
 /** The gate, or null where the environment already bounds the turn. Without permission for the variable the gate is taken. */
 export async function openReadGate(): Promise<ReadGate | null> {
   const { state } = Deno.permissions.querySync({ name: "env", variable: BOUND_VARIABLE });
   const bound = state === "granted" ? Number(Deno.env.get(BOUND_VARIABLE) ?? Infinity) : Infinity;
-  return bound >= 1 && bound <= FAIR_BOUND ? null : await ReadGate.open();
+  return isFair(bound) ? null : await ReadGate.open();
+}
+
+/** Does a bound on I/O events per turn keep connections from starving? */
+export function isFair(bound: number): boolean {
+  return bound >= 1 && bound <= FAIR_BOUND;
 }
 
 export class ReadGate {

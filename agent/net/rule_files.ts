@@ -13,6 +13,7 @@
 import { directoryOf, joinPath } from "../core/path.ts";
 import type { DirectoryReading } from "../discovery/types.ts";
 import { shownPath } from "./paths.ts";
+import type { ReadScope } from "./read_scope.ts";
 
 const RULE_FILE = /\.(ya?ml|json)$/i;
 /** Larger files are refused: a rule set of 10,000 services is about 10 MB. */
@@ -36,8 +37,11 @@ interface Known {
   readonly text: string;
 }
 
-/** `label` defaults to the path relative to the working directory when it lies inside. */
-export function createRuleFiles(path: string, label = shownPath(path)): RuleFiles {
+/**
+ * `label` defaults to the path relative to the working directory when it lies inside, `scope` (what links may lead to) to
+ * everything.
+ */
+export function createRuleFiles(path: string, label = shownPath(path), scope?: ReadScope): RuleFiles {
   const known = new Map<string, Known>();
   const root = joinPath(path, "/");
   /** The rest of a path that lies in the directory. */
@@ -53,6 +57,11 @@ export function createRuleFiles(path: string, label = shownPath(path)): RuleFile
     try {
       const info = await Deno.stat(at);
       if (!info.isFile) return;
+      const outside = await scope?.outside(at);
+      if (outside !== undefined) {
+        unreadable.set(name, leadsOut(outside));
+        return;
+      }
       if (info.size > MAX_FILE_BYTES) {
         unreadable.set(name, `it is larger than ${MAX_FILE_BYTES} bytes`);
         return;
@@ -95,7 +104,9 @@ export function createRuleFiles(path: string, label = shownPath(path)): RuleFile
       if (entry.name.startsWith(".")) continue;
       const at = joinPath(directory, entry.name);
       if (entry.isDirectory || (entry.isSymlink && await leadsDown(at))) {
-        await list(at, out, unreadable, vanished);
+        const outside = await scope?.outside(at).catch(() => undefined);
+        if (outside === undefined) await list(at, out, unreadable, vanished);
+        else unreadable.set(nameOf(at), leadsOut(outside));
       } else if (RULE_FILE.test(entry.name)) out.push(at);
     }
   };
@@ -163,6 +174,10 @@ async function leadsDown(link: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+function leadsOut(real: string): string {
+  return `it leads to "${real}", which the agent has no right to read (cse.mesh.permissions.read)`;
 }
 
 function reasonOf(error: unknown): string {

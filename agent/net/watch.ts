@@ -16,11 +16,17 @@ import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import { directoryOf, nameOf } from "../core/path.ts";
 import type { Log } from "../core/ports.ts";
 import type { RulesDirectory } from "../discovery/types.ts";
+import type { ReadScope } from "./read_scope.ts";
 import { createRuleFiles, type RuleFiles } from "./rule_files.ts";
 
-/** `label` as in createRuleFiles. */
-export function openRulesDirectory(path: string, log: Log, label?: string): RulesDirectory {
-  const files = createRuleFiles(path, label);
+/** `label` and `scope` as in createRuleFiles. */
+export function openRulesDirectory(
+  path: string,
+  log: Log,
+  label?: string,
+  scope?: ReadScope,
+): RulesDirectory {
+  const files = createRuleFiles(path, label, scope);
   return {
     label: files.label,
     read: (only) => files.read(only),
@@ -41,7 +47,8 @@ function watchRules(files: RuleFiles, log: Log, changed: (labels?: readonly stri
     try {
       watcher = Deno.watchFs(at, { recursive });
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) {
+      // An isolated agent has no right to the directory around its rules: rereading finds what watching it would.
+      if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable)) {
         log.log(
           "warn",
           formatDiagnostic(

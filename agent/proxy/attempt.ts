@@ -137,6 +137,8 @@ function outcomeOf(error: MeshError): string {
     case "P303":
     case "P304":
       return "connect-failure";
+    case "P209":
+      return "denied";
     case "P306":
       return "protocol-error";
     case "P307":

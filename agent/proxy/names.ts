@@ -60,7 +60,7 @@ export class Names {
       entry.lookup = null;
       entry.refreshAt = this.clock.monotonic() + RETRY_MS;
       const text = `Cannot resolve "${hostname}": the resolver knows no address of it`;
-      entry.failure = new MeshError("P207", text, { cause });
+      entry.failure = cause instanceof MeshError ? cause : new MeshError("P207", text, { cause });
       throw entry.failure;
     });
     entry.lookup = lookup;

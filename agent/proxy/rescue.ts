@@ -31,6 +31,7 @@ const PROXY_ERRORS: Partial<Record<Code, string>> = {
   P206: "destination_ip_prohibited",
   P207: "dns_error",
   P208: "destination_not_found",
+  P209: "destination_ip_prohibited",
   P301: "destination_not_found",
   P302: "destination_unavailable",
   P303: "connection_refused",

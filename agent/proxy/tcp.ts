@@ -42,7 +42,9 @@ async function dial(
     stream = await proxy.dialer.dial({ hostname: endpoint.address, port: endpoint.port }, limit);
   } catch (cause) {
     const durationMs = proxy.clock.monotonic() - startMs;
-    ex.attempts.push({ endpoint: endpoint.key, outcome: "connect-failure", durationMs });
+    const denied = cause instanceof MeshError && cause.code === "P209";
+    ex.attempts.push({ endpoint: endpoint.key, outcome: denied ? "denied" : "connect-failure", durationMs });
+    if (denied) throw cause;
     const late = cause instanceof MeshError && cause.code === "P304";
     throw new MeshError(
       late ? "P304" : "P303",

@@ -14,7 +14,7 @@
  * ```
  */
 import { type Diagnostic, diagnostic, hasErrors } from "../core/diagnostics.ts";
-import { joinPath } from "../core/path.ts";
+import { isAbsolutePath, joinPath } from "../core/path.ts";
 import { nearest } from "../core/suggest.ts";
 import type { YamlValue } from "../core/yaml.ts";
 import { type Context, type SettingFlags, valueOf } from "./effective.ts";
@@ -193,9 +193,21 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
       },
       drainMs: mesh("drainTimeout"),
     },
+    isolation: mesh("isolation"),
+    permissions: { net: mesh("permissions.net"), read: readablePaths(context) },
     log: { level: mesh("logLevel") },
     origins,
   };
+}
+
+/** From the conf directory. */
+function readablePaths(context: Context): readonly string[] {
+  const key = "cse.mesh.permissions.read";
+  const paths = (valueOf(context, key) as readonly string[]).map((path) =>
+    isAbsolutePath(path) ? joinPath(path) : joinPath(context.input.directory, path)
+  );
+  context.origins.set(key, { ...context.origins.get(key) as SettingOrigin, value: paths });
+  return paths;
 }
 
 function warnOfOpenListeners(

@@ -91,6 +91,8 @@ Deno.test("without files every setting has its default", () => {
       },
       drainMs: 10_000,
     },
+    isolation: true,
+    permissions: { net: ["private"], read: [] },
     log: { level: "info" },
   });
   assert.ok([...origins.values()].every((o) => o.from === "default"));

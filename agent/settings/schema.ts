@@ -8,6 +8,8 @@
  * Spellings of Mesher 1.5 to 1.8 and go-chassis 1 and 2; `cse` stands for both roots, cse and servicecomb.
  */
 
+import { BOUND_VARIABLE, GRPC_VARIABLES, YAML_VARIABLES } from "../core/variables.ts";
+
 /** The form of a value as it is written. */
 export type Form =
   | { readonly kind: "text" }
@@ -24,10 +26,14 @@ export type Form =
   | { readonly kind: "hosts" }
   /** [ADDRESS:]PORT=HOST:PORT: a list, or a text with commas. */
   | { readonly kind: "forwards" }
+  /** What may be connected to (net_entry.ts): a list, or a text with commas. */
+  | { readonly kind: "places" }
+  /** Paths of files and directories: a list, or a text with commas. */
+  | { readonly kind: "paths" }
   | { readonly kind: "word"; readonly words: readonly string[] };
 
 /** Names of flags as `readSettings` takes them. */
-export type FlagName = "http" | "admin" | "rules" | "namespace";
+export type FlagName = "http" | "admin" | "rules" | "namespace" | "no-isolation";
 
 export interface Setting {
   /** As messages and `--print-config` name it; the first spelling in files unless `fileless`. */
@@ -269,6 +275,27 @@ export const SETTINGS: readonly Setting[] = [
     about:
       "ports for TCP, such as 3306=mysql:3306 (127.0.0.1) or 10.0.0.5:3306=mysql:3306, led by tcp and tls routes",
   },
+  {
+    key: "cse.mesh.isolation",
+    form: { kind: "boolean" },
+    fallback: true,
+    flag: "no-isolation",
+    about: "run: the agent in a worker with the rights below and no others; false: in the process itself",
+  },
+  {
+    key: "cse.mesh.permissions.net",
+    form: { kind: "places" },
+    fallback: ["private"],
+    about:
+      "where the agent may connect to besides what settings and rule files name: ADDRESS, RANGE or HOST, each with " +
+      "or without :PORT; private = private and loopback ranges; any = no bound",
+  },
+  {
+    key: "cse.mesh.permissions.read",
+    form: { kind: "paths" },
+    fallback: [],
+    about: "what the agent may read besides what settings name, from the conf directory",
+  },
   limit("maxHeadBytes", 65_536, "request or response head: 431, upstream 502"),
   limit("maxHeaderCount", 100, "header lines of a head: 431, upstream 502"),
   limit("maxTargetBytes", 32_768, "request target: 414"),
@@ -334,20 +361,11 @@ export const ENV_NAMES: readonly string[] = [
  */
 export const ENV_PERMISSIONS: readonly string[] = [
   ...ENV_NAMES.filter((name) => !name.startsWith("ISTIO_META")),
-  "DENO_TOKIO_MAX_IO_EVENTS_PER_TICK",
-  "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-  "GRPC_EXPERIMENTAL_ENABLE_OUTLIER_DETECTION",
-  "GRPC_NODE_DEBUG_SEND_ERROR_DETAILS",
-  "GRPC_NODE_TRACE",
-  "GRPC_NODE_USE_ALTERNATIVE_RESOLVER",
-  "GRPC_NODE_VERBOSITY",
-  "GRPC_SSL_CIPHER_SUITES",
-  "GRPC_TRACE",
-  "GRPC_VERBOSITY",
+  BOUND_VARIABLE,
+  ...GRPC_VARIABLES,
   "ISTIO_METAJSON_*",
   "ISTIO_META_*",
-  "LOG_STREAM",
-  "LOG_TOKENS",
+  ...YAML_VARIABLES,
   "MESH_*",
 ].sort();
 

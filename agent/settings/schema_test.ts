@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { BOUND_VARIABLE } from "../net/read_gate.ts";
+import { BOUND_VARIABLE } from "../core/variables.ts";
 import { formatConfig, jsonConfig, pairsTable, readSettings, settingsTable } from "./read.ts";
 import { ENV_NAMES, ENV_PERMISSIONS, SETTINGS, variableOf, variablesOf } from "./schema.ts";
 import { readValue } from "./value.ts";
@@ -39,6 +39,8 @@ Deno.test("every key has a variable that sets it", () => {
     address: "127.0.0.1:77",
     hosts: "reviews,*.shop",
     forwards: "3306=mysql:3306",
+    places: "10.0.0.0/8,api.example.com:443",
+    paths: "/etc/ssl",
   };
   for (const setting of SETTINGS) {
     const text = setting.form.kind === "word" ? setting.form.words.at(-1)! : written[setting.form.kind]!;
@@ -57,7 +59,9 @@ Deno.test("every key has a variable that sets it", () => {
 
 Deno.test("every default is a value of its own form", () => {
   for (const { key, form, fallback } of SETTINGS) {
-    if (fallback === undefined || ["texts", "hosts", "forwards"].includes(form.kind)) continue;
+    if (fallback === undefined || ["texts", "hosts", "forwards", "places", "paths"].includes(form.kind)) {
+      continue;
+    }
     const value = form.kind === "duration" ? `${fallback}ms` : fallback as string | number | boolean;
     const reading = readValue(form, { value, source: () => undefined, isBare: () => false });
     assert.ok("value" in reading, key);

@@ -55,6 +55,14 @@ export interface AgentConfig {
     readonly timeouts: ProxyTimeouts;
     readonly drainMs: number;
   };
+  /** `run` only: the agent in a worker of its own with no more rights than it needs. Default true. */
+  readonly isolation: boolean;
+  readonly permissions: {
+    /** `cse.mesh.permissions.net`, entries as net_entry.ts reads them. Default `private`. */
+    readonly net: readonly string[];
+    /** `cse.mesh.permissions.read`, absolute. Default none. */
+    readonly read: readonly string[];
+  };
   readonly log: { readonly level: "debug" | "info" | "warn" | "error" };
   /** Dotted key -> where its effective value came from, for `--print-config`. */
   readonly origins: ReadonlyMap<string, SettingOrigin>;

@@ -2,6 +2,7 @@
 import { parseDuration } from "../core/duration.ts";
 import { nearest } from "../core/suggest.ts";
 import { looksBoolean, type YamlValue } from "../core/yaml.ts";
+import { formatNetEntry, NET_ENTRY, parseNetEntry } from "./net_entry.ts";
 import type { Form } from "./schema.ts";
 import type { ListenAddress, TcpForward } from "./types.ts";
 
@@ -28,6 +29,10 @@ export function readValue(form: Form, written: Written): Reading {
   if (form.kind === "texts") return readTexts(written);
   if (form.kind === "hosts") return readHosts(written);
   if (form.kind === "forwards") return readForwards(written);
+  if (form.kind === "places") {
+    return readList(written, NET_ENTRY, (text) => formatNetEntry(parseNetEntry(text)));
+  }
+  if (form.kind === "paths") return readList(written, "want paths of files and directories", (text) => text);
   const { value } = written;
   if (typeof value === "object" && value !== null) {
     return wrong(`it is ${Array.isArray(value) ? "a list" : "a map"}; want ${wanted(form)}`);
@@ -165,6 +170,23 @@ function parseForward(text: string): TcpForward | undefined {
   return { listen, host: host.replace(/\.$/, ""), port: to.port };
 }
 
+/** Texts of a list, or between commas, each in its normal spelling and once. */
+function readList(written: Written, problem: string, read: (text: string) => string | undefined): Reading {
+  const { value } = written;
+  const list = Array.isArray(value) ? value : typeof value === "string" ? value.split(",") : undefined;
+  if (list === undefined) return wrong(problem);
+  const texts = new Set<string>();
+  for (const [i, each] of list.entries()) {
+    if (each === null || (typeof each === "string" && each.trim() === "")) continue;
+    const text = typeof each === "string" ? read(each.trim()) : undefined;
+    if (text === undefined) {
+      return { code: "S103", problem, ...(Array.isArray(value) ? { path: [String(i)] } : {}) };
+    }
+    texts.add(text);
+  }
+  return { value: [...texts] };
+}
+
 /** As it is written. */
 export function formatForward({ listen, host, port }: TcpForward): string {
   return `${formatListenAddress(listen)}=${formatListenAddress({ hostname: host, port })}`;
@@ -189,6 +211,10 @@ export function wanted(form: Form): string {
       return "a list of host names, or a text with commas";
     case "forwards":
       return "a list of [ADDRESS:]PORT=HOST:PORT, or a text with commas";
+    case "places":
+      return "a list of addresses, ranges and hosts, or a text with commas";
+    case "paths":
+      return "a list of paths, or a text with commas";
     case "word":
       return `one of ${form.words.join(", ")}`;
   }

@@ -26,7 +26,7 @@ const GLOBALS: Readonly<Record<string, string>> = {
   fetch: "take a Dialer",
   WebSocket: "take a Dialer",
   EventSource: "take a Dialer",
-  Worker: "start workers in net/ or agent.ts",
+  Worker: "start workers in supervisor/",
 };
 
 /** `object.property` -> the port to take instead. */
@@ -45,7 +45,8 @@ export function mayNameTheWorld(path: string): boolean {
   const at = normal.lastIndexOf("/agent/");
   if (at < 0) return true;
   const inside = normal.slice(at + "/agent/".length);
-  return /_(test|bench)\.ts$/.test(inside) || /^(net|cli)\//.test(inside) || /^(agent|cli)\.ts$/.test(inside);
+  return /_(test|bench)\.ts$/.test(inside) || /^(net|supervisor|cli)\//.test(inside) ||
+    /^(agent|cli)\.ts$/.test(inside);
 }
 
 /** True when the identifier is a reference to a global and not a key, a member name or a declaration. */

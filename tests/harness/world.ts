@@ -92,6 +92,8 @@ export function configOf(
       timeouts: { ...TIMEOUTS, ...more.timeouts },
       drainMs: 5_000,
     },
+    isolation: false,
+    permissions: { net: ["private"], read: [] },
     log: { level: "error" },
     origins: new Map(),
   };

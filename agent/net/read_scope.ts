@@ -1,0 +1,22 @@
+/**
+ * Where the agent may read, judged by real paths: the runtime's own list is held against a path as it is written, so that a link in a
+ * readable directory would lead out of it.
+ */
+
+export class ReadScope {
+  /** `roots`: real paths of files and directories. */
+  constructor(readonly roots: readonly string[]) {}
+
+  /** `real` is a path without links. */
+  admits(real: string): boolean {
+    return this.roots.some((root) =>
+      real === root || real.startsWith(root.endsWith("/") ? root : `${root}/`)
+    );
+  }
+
+  /** Where `path` leads to when that is outside; undefined when it may be read. Rejects when it leads nowhere. */
+  async outside(path: string): Promise<string | undefined> {
+    const real = await Deno.realPath(path);
+    return this.admits(real) ? undefined : real;
+  }
+}

@@ -1,0 +1,54 @@
+/** What of the machine the scope of an agent depends on: name servers, where links lead to, what rule files name. */
+import { namedPlaces } from "../discovery/rule_places.ts";
+import { NetScope } from "../net/net_scope.ts";
+import { createRuleFiles } from "../net/rule_files.ts";
+import type { AgentConfig } from "../settings/types.ts";
+import { rootsOf, type ScopeFacts } from "./scope.ts";
+
+/** Never rejects: what cannot be read is not there. */
+export async function readFacts(config: AgentConfig): Promise<ScopeFacts> {
+  const [nameservers, realPaths, files] = await Promise.all([
+    readNameservers(),
+    readRealPaths(rootsOf(config)),
+    config.serviceDiscovery.type === "file" ? readRules(config.serviceDiscovery.address) : new Map(),
+  ]);
+  const scope = new NetScope(config.permissions.net);
+  return {
+    nameservers,
+    realPaths,
+    // Whatever the port: -1 is none that a grant with a port has.
+    places: namedPlaces(files, (address) => scope.target(address, -1) !== null),
+  };
+}
+
+/** The addresses in resolv.conf (resolv.conf(5)). */
+export function nameserversOf(text: string): string[] {
+  return [...text.matchAll(/^[ \t]*nameserver[ \t]+([^\s#;%]+)/gm)].map(([, address]) => address as string);
+}
+
+async function readNameservers(): Promise<string[]> {
+  try {
+    return nameserversOf(await Deno.readTextFile("/etc/resolv.conf"));
+  } catch {
+    return [];
+  }
+}
+
+async function readRealPaths(paths: readonly string[]): Promise<Map<string, string>> {
+  const real = new Map<string, string>();
+  await Promise.all(paths.map(async (path) => {
+    try {
+      real.set(path, await Deno.realPath(path));
+    } catch {
+      // It may be made later.
+    }
+  }));
+  return real;
+}
+
+async function readRules(path: string): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  const reading = await createRuleFiles(path).read();
+  for (const [name, text] of reading?.files ?? []) if (text !== null) texts.set(name, text);
+  return texts;
+}

@@ -1,0 +1,59 @@
+/**
+ * `run` with isolation: settings -> scope -> one worker that has these rights and no others, kept alive.
+ *
+ * In: the settings of a process that has listened to nothing itself. Out: a {@link Supervisor}.
+ *
+ * @example
+ * ```ts ignore
+ * const supervisor = runIsolated(config, { log, logOptions: { level: "info", format: "text" }, reread });
+ * Deno.exit(await supervisor.ended);
+ * ```
+ */
+import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
+import type { Log } from "../core/ports.ts";
+import { systemClock } from "../net/clock.ts";
+import type { LogOptions } from "../net/log.ts";
+import type { AgentConfig } from "../settings/types.ts";
+import { readFacts } from "./facts.ts";
+import { type Scope, scopeChange, scopeOf } from "./scope.ts";
+import { spawnWorker } from "./spawn.ts";
+import { supervise, type Supervisor } from "./supervise.ts";
+
+export interface IsolatedOptions {
+  readonly log: Log;
+  readonly logOptions: Pick<LogOptions, "level" | "format">;
+  /** Undefined when the settings cannot be used (already told). */
+  readonly reread: () => Promise<AgentConfig | undefined>;
+  /** Entry point of the worker; default: worker.ts. */
+  readonly worker?: URL;
+}
+
+/** Never rejects by itself; see {@link Supervisor.ended}. */
+export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supervisor {
+  const { log, logOptions, reread } = options;
+  let scope: Scope;
+  return supervise({
+    config,
+    log,
+    clock: systemClock,
+    async spawn(config, hear) {
+      scope = scopeOf(config, await readFacts(config));
+      const { guard, net, roots, runtime } = scope;
+      const report = { isolated: true, guard, net, read: runtime.read };
+      const start = { type: "start", config, log: logOptions, scope: { net, roots, report } } as const;
+      return spawnWorker(scope, start, hear, options.worker);
+    },
+    async reread() {
+      const next = await reread();
+      if (next === undefined) return undefined;
+      const restart = scopeChange(scope, scopeOf(next, await readFacts(next)));
+      if (restart.length > 0) {
+        const message = `Cannot change the rights of a running agent: want a restart for ${
+          restart.join(", ")
+        }`;
+        log.log("warn", formatDiagnostic(diagnostic("N113", message, { file: next.confDirectory })));
+      }
+      return { config: next, restart };
+    },
+  });
+}

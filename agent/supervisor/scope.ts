@@ -1,0 +1,195 @@
+/**
+ * The rights of an isolated agent: what it listens on and connects to, reads, and takes from the environment, each with the setting or
+ * file that caused it. Nothing else: no writing, no programs, no native code, nothing of the system.
+ *
+ * In: the settings, and the few facts of the machine that they do not hold ({@link ScopeFacts}). Out: a {@link Scope}: grants for
+ * people, a permission list for the runtime, entries for the agent's own gate.
+ *
+ * @example
+ * ```ts ignore
+ * const scope = scopeOf(config, await readFacts(config));
+ * scope.runtime.net; // ["127.0.0.1:30101", "127.0.0.1:30102", "127.0.0.0/8", ...] or true
+ * ```
+ */
+import { formatOrigin } from "../core/diagnostics.ts";
+import { directoryOf, joinPath } from "../core/path.ts";
+import { BOUND_VARIABLE, GRPC_VARIABLES, YAML_VARIABLES } from "../core/variables.ts";
+import type { NamedPlace } from "../discovery/rule_places.ts";
+import { NetScope } from "../net/net_scope.ts";
+import {
+  formatNetEntry,
+  type NetEntry,
+  parseNetEntry,
+  PRIVATE_RANGES,
+  runtimeText,
+} from "../settings/net_entry.ts";
+import type { AgentConfig, ListenAddress } from "../settings/types.ts";
+
+export interface Grant {
+  readonly right: "listen" | "connect" | "read" | "env";
+  readonly value: string;
+  /** Setting, or what of the machine. */
+  readonly because: string;
+  /** Where that is set: `conf/chassis.yaml:3:19`, `default`, `variable POD_NAME`. */
+  readonly origin: string;
+}
+
+/**
+ * Who holds the agent to where it may connect: `runtime` (and the agent before it); `agent` alone, when a range of IPv6 is among them,
+ * which the runtime's list cannot hold; nobody, when it is `any`.
+ */
+export type Guard = "runtime" | "agent" | "nobody";
+
+export interface Scope {
+  readonly guard: Guard;
+  readonly grants: readonly Grant[];
+  /** For `new Worker(url, { deno: { permissions } })`. */
+  readonly runtime: { readonly net: true | string[]; readonly read: string[]; readonly env: string[] };
+  /** For the agent's own gate (net_scope.ts). */
+  readonly net: readonly string[];
+  /** What a path must lead to after all links, which the runtime follows without asking (read_scope.ts). */
+  readonly roots: readonly string[];
+}
+
+/** What of the machine the scope depends on. */
+export interface ScopeFacts {
+  /** Addresses in resolv.conf. */
+  readonly nameservers: readonly string[];
+  /** Where the {@link rootsOf} lead to; what is not there is missing. */
+  readonly realPaths: ReadonlyMap<string, string>;
+  /** Of rule files, when the rules are files. */
+  readonly places: readonly NamedPlace[];
+}
+
+const RESOLV_CONF = "/etc/resolv.conf";
+const HOSTS = "/etc/hosts";
+
+const REGISTRY_ADDRESS = "cse.service.registry.serviceDiscovery.address";
+const NET = "cse.mesh.permissions.net";
+
+export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
+  const grants: Grant[] = [];
+  const entries: NetEntry[] = [];
+  const originOf = (key: string) => {
+    const origin = config.origins.get(key);
+    return origin === undefined || origin.from === "default" ? "default" : formatOrigin(origin.where);
+  };
+  const grant = (right: Grant["right"], value: string, because: string, origin = originOf(because)) => {
+    if (!grants.some((each) => each.right === right && each.value === value)) {
+      grants.push({ right, value, because, origin });
+    }
+  };
+  const connect = (text: string, because: string, origin?: string) => {
+    const entry = parseNetEntry(text);
+    if (entry === undefined) return;
+    entries.push(entry);
+    grant("connect", formatNetEntry(entry) as string, because, origin);
+  };
+
+  const { http, admin, tcp = [] } = config.listen;
+  grant("listen", hostPort(http), "cse.protocols.http.listenAddress");
+  if (admin !== null) grant("listen", hostPort(admin), "cse.protocols.rest-admin.listenAddress");
+  for (const { listen } of tcp) grant("listen", hostPort(listen), "cse.mesh.tcp.listeners");
+
+  for (const { host, port } of config.discovery.addresses) {
+    connect(hostPort({ hostname: host, port }), REGISTRY_ADDRESS);
+  }
+  for (const { host, port } of config.discovery.routerAddresses) {
+    connect(hostPort({ hostname: host, port }), "router.address");
+  }
+  for (const { host, port } of tcp) connect(hostPort({ hostname: host, port }), "cse.mesh.tcp.listeners");
+  for (const address of facts.nameservers) {
+    connect(hostPort({ hostname: address, port: 53 }), "name server", RESOLV_CONF);
+  }
+  for (const text of config.permissions.net) {
+    for (const each of text === "private" ? PRIVATE_RANGES : [text]) connect(each, NET);
+  }
+  const soFar = new NetScope(entries.map((entry) => formatNetEntry(entry) as string));
+  for (const { place, where } of facts.places) {
+    const { kind, host, port } = parseNetEntry(place) as NetEntry;
+    if (kind !== "address" || soFar.target(host, port ?? -1) === null) connect(place, "rule file", where);
+  }
+
+  const any = entries.some(({ kind }) => kind === "any");
+  const texts = entries.map(runtimeText);
+  const guard = any ? "nobody" : texts.includes(undefined) ? "agent" : "runtime";
+  const listening = grants.filter(({ right }) => right === "listen").map(({ value }) => value);
+
+  for (const [path, because, origin] of pathsOf(config)) grant("read", path, because, origin);
+  grant("env", BOUND_VARIABLE, "fairness between connections", "set by the supervisor");
+  for (const name of YAML_VARIABLES) grant("env", name, "package yaml", "places of findings");
+  if (config.serviceDiscovery.type !== "file") {
+    for (const name of GRPC_VARIABLES) grant("env", name, "package @grpc/grpc-js", "control planes");
+  }
+  const valuesOf = (right: Grant["right"]) =>
+    grants.filter((each) => each.right === right).map(({ value }) => value);
+  return {
+    guard,
+    grants,
+    runtime: {
+      net: guard === "runtime" ? [...new Set([...listening, ...texts as string[]])] : true,
+      read: valuesOf("read"),
+      env: valuesOf("env"),
+    },
+    net: valuesOf("connect"),
+    roots: rootsOf(config).map((path) => facts.realPaths.get(path) ?? path),
+  };
+}
+
+/** Path, because, origin. */
+function pathsOf(config: AgentConfig): readonly (readonly [string, string, string?])[] {
+  const { confDirectory, serviceDiscovery, discovery, permissions } = config;
+  const isFile = serviceDiscovery.type === "file";
+  const secured = [...discovery.addresses, ...discovery.routerAddresses].some(({ scheme }) =>
+    scheme === "grpcs"
+  );
+  const { certDirectory, tokenFile } = discovery;
+  return [
+    ...(confDirectory === ""
+      ? []
+      : [[confDirectory, "conf directory", "--config or $CHASSIS_HOME"] as const]),
+    ...(isFile ? [[serviceDiscovery.address, REGISTRY_ADDRESS] as const] : []),
+    ...(secured
+      ? ["root-cert.pem", "cert-chain.pem", "key.pem"].map((name) =>
+        [joinPath(certDirectory, name), "discovery.certDirectory"] as const
+      )
+      : []),
+    ...(secured && tokenFile !== "" ? [[tokenFile, "discovery.tokenFile"] as const] : []),
+    [RESOLV_CONF, "names", "of the system"],
+    [HOSTS, "names", "of the system"],
+    ...permissions.read.map((path) => [path, "cse.mesh.permissions.read"] as const),
+  ];
+}
+
+/**
+ * What a path that is read must lie in after all links. Of certificates and token their directory: mounted secrets are links to a
+ * directory beside them, another one after each renewal.
+ */
+export function rootsOf(config: AgentConfig): readonly string[] {
+  const { discovery: { certDirectory, tokenFile }, permissions } = config;
+  return pathsOf(config).map(([path, because]) => {
+    if (permissions.read.includes(path)) return path;
+    return because === "discovery.certDirectory"
+      ? certDirectory
+      : path === tokenFile
+      ? directoryOf(path)
+      : path;
+  });
+}
+
+/** What a restart would give (`+`) and take (`-`), as `+connect 203.0.113.5:443`. */
+export function scopeChange(now: Scope, next: Scope): string[] {
+  const textOf = ({ right, value }: Grant) => `${right} ${value}`;
+  const [before, after] = [now, next].map(({ grants }) => new Set(grants.map(textOf))) as [
+    Set<string>,
+    Set<string>,
+  ];
+  return [
+    ...[...after].filter((text) => !before.has(text)).map((text) => `+${text}`),
+    ...[...before].filter((text) => !after.has(text)).map((text) => `-${text}`),
+  ];
+}
+
+function hostPort({ hostname, port }: ListenAddress): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
