@@ -141,7 +141,7 @@ export class GrpcConnection implements CallConnection {
     this.#call.sendMessageWithContext({}, bytes);
   }
 
-  async close(): Promise<void> {
+  close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#over = true;
@@ -153,7 +153,10 @@ export class GrpcConnection implements CallConnection {
     for (const socket of this.#sockets) socket.destroy();
     this.#settleEnded({ kind: "lost", details: "closed" });
     this.#deliver(null);
-    await backoffOver();
+  }
+
+  gone(): Promise<void> {
+    return backoffOver();
   }
 
   #deliver(message: Uint8Array | null): void {

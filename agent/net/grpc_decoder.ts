@@ -28,6 +28,11 @@ export class GrpcDecoder {
   /** `maxBytes` bounds a message without its head; -1 = no bound. */
   constructor(readonly maxBytes: number) {}
 
+  /** A message has begun and is not whole. */
+  get partial(): boolean {
+    return this.#headFilled > 0;
+  }
+
   /** The messages that end in this chunk. Throws on a message above the bound, before making room for it. */
   write(chunk: Uint8Array): Buffer[] {
     const done: Buffer[] = [];

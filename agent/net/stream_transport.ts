@@ -227,7 +227,8 @@ class Dial {
     const outcome = await Promise.race([connection.ready, connection.ended, aborted.promise]);
     signal.removeEventListener("abort", stop);
     if (outcome === undefined) return connection;
-    await connection.close();
+    connection.close();
+    await connection.gone();
     if (outcome === "late") return this.#lateFailure(part);
     return await this.#explain(address, outcome.details, refusal, connection.socketError, signal);
   }
