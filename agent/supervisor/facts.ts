@@ -4,9 +4,10 @@ import { NetScope } from "../net/net_scope.ts";
 import { createRuleFiles } from "../net/rule_files.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { rootsOf, type ScopeFacts } from "./scope.ts";
+import { WORKER } from "./spawn.ts";
 
-/** Never rejects: what cannot be read is not there. */
-export async function readFacts(config: AgentConfig): Promise<ScopeFacts> {
+/** `worker`: the entry point. Never rejects: what cannot be read is not there. */
+export async function readFacts(config: AgentConfig, worker = WORKER): Promise<ScopeFacts> {
   const [nameservers, realPaths, files] = await Promise.all([
     readNameservers(),
     readRealPaths(rootsOf(config)),
@@ -16,6 +17,7 @@ export async function readFacts(config: AgentConfig): Promise<ScopeFacts> {
   return {
     nameservers,
     realPaths,
+    program: programOf(worker),
     // Whatever the port: -1 is none that a grant with a port has.
     places: namedPlaces(files, (address) => scope.target(address, -1) !== null),
   };
@@ -24,6 +26,12 @@ export async function readFacts(config: AgentConfig): Promise<ScopeFacts> {
 /** The addresses in resolv.conf (resolv.conf(5)). */
 export function nameserversOf(text: string): string[] {
   return [...text.matchAll(/^[ \t]*nameserver[ \t]+([^\s#;%]+)/gm)].map(([, address]) => address as string);
+}
+
+/** Where the program lies: its sources and packages, or the directory of its bundle (in a compiled program a virtual one). */
+function programOf(worker: URL): string[] {
+  const path = (relative: string) => new URL(relative, worker).pathname.replace(/\/$/, "");
+  return worker.pathname.endsWith(".ts") ? [path("../"), path("../../node_modules")] : [path("../../")];
 }
 
 async function readNameservers(): Promise<string[]> {

@@ -57,6 +57,8 @@ export interface ScopeFacts {
   readonly nameservers: readonly string[];
   /** Where the {@link rootsOf} lead to; what is not there is missing. */
   readonly realPaths: ReadonlyMap<string, string>;
+  /** The program itself, of which packages are read at the first need. */
+  readonly program: readonly string[];
   /** Of rule files, when the rules are files. */
   readonly places: readonly NamedPlace[];
 }
@@ -116,6 +118,7 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
   const listening = grants.filter(({ right }) => right === "listen").map(({ value }) => value);
 
   for (const [path, because, origin] of pathsOf(config)) grant("read", path, because, origin);
+  for (const path of facts.program) grant("read", path, "the program", "packages read at the first need");
   grant("env", BOUND_VARIABLE, "fairness between connections", "set by the supervisor");
   for (const name of YAML_VARIABLES) grant("env", name, "package yaml", "places of findings");
   if (config.serviceDiscovery.type !== "file") {

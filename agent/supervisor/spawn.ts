@@ -6,6 +6,9 @@ import type { FromWorker, ToWorker } from "./messages.ts";
 import type { Scope } from "./scope.ts";
 import type { WorkerLink } from "./supervise.ts";
 
+/** Entry point of the worker. A bundle has it elsewhere (scripts/bundle.ts). */
+export const WORKER: URL = new URL("./worker.ts", import.meta.url);
+
 /** I/O events per turn of the worker's runtime; below 128 connections share it fairly (net/read_gate.ts). */
 const FAIR_EVENTS = "64";
 
@@ -17,8 +20,7 @@ export function spawnWorker(
   scope: Scope,
   start: ToWorker & { type: "start" },
   hear: (message: FromWorker) => void,
-  // A bundle has it elsewhere (scripts/bundle.ts).
-  url = new URL("./worker.ts", import.meta.url),
+  url = WORKER,
 ): WorkerLink {
   boundEvents();
   let worker: Worker;
