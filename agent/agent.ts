@@ -197,7 +197,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         ((path) => openRulesDirectory(path, log, undefined, rights?.read)),
       publish: (publication) => world.publish(publication),
       openTransport: options.openTransport ??
-        (async () => (await import("./net/grpc_transport.ts")).createGrpcTransport()),
+        (async () =>
+          config.discovery.transport === "native"
+            ? (await import("./net/h2_transport.ts")).createHttp2Transport()
+            : (await import("./net/grpc_transport.ts")).createGrpcTransport()),
       openHttpClient: options.openHttpClient ??
         (async () =>
           (await import("./net/http_client.ts")).createHttpClient({ dialer: dialerOf(null), resolver })),

@@ -279,6 +279,7 @@ Deno.test("discovery: everything from files, under both roots", () => {
   tokenFile: token
   serverName: istiod
   connectTimeout: 3s
+  transport: grpc-js
 `,
     });
     const { addresses: _, routerAddresses: __, ...rest } = discovery;
@@ -290,6 +291,7 @@ Deno.test("discovery: everything from files, under both roots", () => {
       tokenFile: "/c/token",
       serverName: "istiod",
       connectTimeoutMs: 3_000,
+      transport: "grpc-js",
     });
   }
   assert.equal(config({ type: "pilotv3", more: "discovery: {tokenFile: ''}\n" }).discovery.tokenFile, "");
@@ -304,6 +306,9 @@ Deno.test("discovery: from variables", () => {
   };
   const { hosts, delta, clusterId } = config({ type: "pilotv3", env }).discovery;
   assert.deepEqual({ hosts, delta, clusterId }, { hosts: ["a", "*.b"], delta: false, clusterId: "west" });
+  assert.equal(config({ type: "pilotv3", env }).discovery.transport, "native");
+  const other = { ...env, CSE_DISCOVERY_TRANSPORT: "grpc-js" };
+  assert.equal(config({ type: "pilotv3", env: other }).discovery.transport, "grpc-js");
   const both = { ...env, CSE_DISCOVERY_CLUSTERID: "east" };
   assert.equal(config({ type: "pilotv3", env: both }).discovery.clusterId, "east");
 });

@@ -59,6 +59,7 @@ Deno.test("without files every setting has its default", () => {
     discovery: {
       hosts: [],
       delta: true,
+      transport: "native",
       clusterId: "Kubernetes",
       certDirectory: "/etc/certs",
       tokenFile: "/var/run/secrets/tokens/istio-token",

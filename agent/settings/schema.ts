@@ -184,6 +184,12 @@ export const SETTINGS: readonly Setting[] = [
     about: "connecting to a control plane, from DNS to the open connection",
   },
   {
+    ...discovery("transport"),
+    form: word("native", "grpc-js"),
+    fallback: "native",
+    about: "HTTP/2 to control planes: the agent's own, or that of the package grpc-js",
+  },
+  {
     key: "cse.service.name",
     also: ["service_description.name"],
     form: text,

@@ -10,7 +10,14 @@ import {
 } from "./control_plane.ts";
 import { type Context, valueOf } from "./effective.ts";
 import { PAIRS } from "./sources.ts";
-import type { AgentConfig, ControlPlaneAddress, RouterInfra, SettingOrigin, SourceType } from "./types.ts";
+import type {
+  AgentConfig,
+  ControlPlaneAddress,
+  RouterInfra,
+  SettingOrigin,
+  SourceType,
+  Transport,
+} from "./types.ts";
 
 const REGISTRATOR = "cse.service.registry.registrator.disabled";
 const TYPE = "cse.service.registry.serviceDiscovery.type";
@@ -63,6 +70,7 @@ export function readSources(
     tokenFile: absolute("discovery.tokenFile"),
     serverName: value<string>("discovery.serverName"),
     connectTimeoutMs: value<number>("discovery.connectTimeout"),
+    transport: value<Transport>("discovery.transport"),
   };
   let addresses: readonly ControlPlaneAddress[] = [];
   let routerAddresses: readonly ControlPlaneAddress[] = [];

@@ -68,6 +68,8 @@ export interface AgentConfig {
   readonly origins: ReadonlyMap<string, SettingOrigin>;
 }
 
+export type Transport = "native" | "grpc-js";
+
 /** `discovery.*`. Paths are absolute. */
 export interface DiscoverySettings {
   /** Patterns (`reviews`, `*.shop.svc.cluster.local`) of the hosts to keep and subscribe; empty = all. Lower-case. */
@@ -84,6 +86,8 @@ export interface DiscoverySettings {
   readonly serverName: string;
   /** Default 10000 ms. */
   readonly connectTimeoutMs: number;
+  /** Who carries calls to control planes. Default native. */
+  readonly transport: Transport;
   /** Control planes in the order of preference, parsed from serviceDiscovery.address; empty for file. */
   readonly addresses: readonly ControlPlaneAddress[];
   /**

@@ -121,7 +121,7 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
   for (const path of facts.program) grant("read", path, "the program", "packages read at the first need");
   grant("env", BOUND_VARIABLE, "fairness between connections", "set by the supervisor");
   for (const name of YAML_VARIABLES) grant("env", name, "package yaml", "places of findings");
-  if (config.serviceDiscovery.type !== "file") {
+  if (config.serviceDiscovery.type !== "file" && config.discovery.transport === "grpc-js") {
     for (const name of GRPC_VARIABLES) grant("env", name, "package @grpc/grpc-js", "control planes");
   }
   const valuesOf = (right: Grant["right"]) =>

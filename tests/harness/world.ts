@@ -75,6 +75,7 @@ export function configOf(
     discovery: {
       hosts: [],
       delta: true,
+      transport: "native",
       clusterId: "Kubernetes",
       certDirectory: "/etc/certs",
       tokenFile: "",
