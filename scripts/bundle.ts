@@ -26,13 +26,18 @@ const LAZY_REQUIRE =
 /** A package that the sources load at the first need, in one go. */
 const LATE_PACKAGE = /createRequire\(import\.meta\.url\)\("([a-z][\w-]*)"\)/g;
 
+/** The worker's entry point, as the supervisor names it in the sources and where the bundler puts it. */
+const WORKER_IN_SOURCES = 'new URL("./worker.ts", import.meta.url)';
+const WORKER_IN_BUNDLE = 'new URL("./agent/supervisor/worker.js", import.meta.url)';
+
 /** A chunk as it is shipped, and the packages that it wants beside it as NAME.cjs. */
 export function shippedChunk(chunk: string): { text: string; packages: string[] } {
   const packages: string[] = [];
-  const text = chunk.replace(EAGER_REQUIRE, LAZY_REQUIRE).replace(LATE_PACKAGE, (_, name: string) => {
-    packages.push(name);
-    return `createRequire(import.meta.url)("./${name}.cjs")`;
-  });
+  const text = chunk.replace(WORKER_IN_SOURCES, WORKER_IN_BUNDLE).replace(EAGER_REQUIRE, LAZY_REQUIRE)
+    .replace(LATE_PACKAGE, (_, name: string) => {
+      packages.push(name);
+      return `createRequire(import.meta.url)("./${name}.cjs")`;
+    });
   return { text, packages };
 }
 
@@ -45,15 +50,22 @@ async function denoBundle(...args: string[]): Promise<void> {
   if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
 }
 
+async function chunksIn(directory: URL): Promise<URL[]> {
+  const chunks: URL[] = [];
+  for await (const { name, isFile } of Deno.readDir(directory)) {
+    if (isFile) chunks.push(new URL(name, directory));
+  }
+  return chunks;
+}
+
 /** Makes it anew; what was there is replaced only when all is well. Throws with the bundler's own words. */
 export async function bundle(): Promise<void> {
   const fresh = new URL(`${BUNDLE}.new-${Deno.pid}/`, root);
   const target = new URL(BUNDLE, root);
   try {
-    await denoBundle("--code-splitting", "--outdir", fresh.pathname, "mod.ts");
+    await denoBundle("--code-splitting", "--outdir", fresh.pathname, "mod.ts", "agent/supervisor/worker.ts");
     const wanted = new Set<string>();
-    for await (const { name } of Deno.readDir(fresh)) {
-      const file = new URL(name, fresh);
+    for (const file of [...await chunksIn(fresh), new URL("agent/supervisor/worker.js", fresh)]) {
       const { text, packages } = shippedChunk(await Deno.readTextFile(file));
       await Deno.writeTextFile(file, text);
       for (const each of packages) wanted.add(each);
