@@ -138,6 +138,8 @@ export interface RigOptions {
   names?: Readonly<Record<string, string[]>>;
   /** Connections to upstreams are there when it resolves. */
   dialing?: Promise<void>;
+  /** What the virtual host takes; default svc on port 80. */
+  host?: { readonly name: string; readonly port: number };
 }
 
 export const CLUSTER = "outbound|80||svc";
@@ -150,13 +152,14 @@ export function rig(options: RigOptions = {}): Rig {
     route: { cluster: CLUSTER, timeout: "0s", ...options.route },
     ...options.extra,
   };
+  const host = options.host ?? { name: "svc", port: 80 };
   const program: Program = {
     routeConfigurations: new Map([[
-      "80",
+      String(host.port),
       {
-        name: "80",
+        name: String(host.port),
         ignorePortInHostMatching: true,
-        virtualHosts: [{ name: "svc:80", domains: ["svc"], routes: [route] }],
+        virtualHosts: [{ name: `${host.name}:${host.port}`, domains: [host.name], routes: [route] }],
       },
     ]]),
     clusters: new Map([[CLUSTER, {

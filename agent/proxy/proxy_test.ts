@@ -219,6 +219,23 @@ Deno.test("own listeners are 508, link-local addresses 403, whatever name they h
   l.proxy.close();
 });
 
+Deno.test("a rule may take a name of the agent's own, but not lead back to it", async () => {
+  const request = "GET / HTTP/1.1\r\nHost: localhost:15000\r\n\r\n";
+  const host = { name: "localhost", port: 15000 };
+  const away = rig({ host, upstream: answering(OK) });
+  assert.match(await once(away, request), /^HTTP\/1.1 200/);
+  assert.deepEqual(away.dialed, ["10.0.0.1:80"]);
+  away.proxy.close();
+  const through = rig({
+    host,
+    route: { cluster: "PassthroughCluster" },
+    names: { localhost: ["127.0.0.1"] },
+  });
+  assert.match(await once(through, request), /^HTTP\/1.1 508/);
+  assert.deepEqual(through.dialed, []);
+  through.proxy.close();
+});
+
 Deno.test("a host that no rule knows passes through, or is 502 under REGISTRY_ONLY", async () => {
   const names = { "example.org": ["192.0.2.7"] };
   const request = "GET http://example.org:8080/x HTTP/1.1\r\nHost: example.org:8080\r\n\r\n";

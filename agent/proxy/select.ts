@@ -22,6 +22,7 @@ export function checkSynced(proxy: ProxyContext, ex: Exchange): void {
   }
 }
 
+/** For hosts that no rule takes: a rule may take a name of the agent's own, and pick checks where it leads. */
 export function checkLoop(proxy: ProxyContext, ex: Exchange, host: string, port: number): void {
   if (!proxy.own.has(host, port)) return;
   throw new MeshError(
@@ -34,7 +35,6 @@ export function checkLoop(proxy: ProxyContext, ex: Exchange, host: string, port:
 
 export function select(proxy: ProxyContext, ex: Exchange, view: RequestHeadView): Selected {
   checkSynced(proxy, ex);
-  checkLoop(proxy, ex, view.host, view.port);
   const decision = ex.world!.tables.select(view, proxy.rng());
   switch (decision.kind) {
     case "route":
@@ -57,8 +57,10 @@ export function select(proxy: ProxyContext, ex: Exchange, view: RequestHeadView)
           `"${decision.virtualHost.source.name}" matches`,
       );
     case "unknownPort":
+      checkLoop(proxy, ex, view.host, view.port);
       throw unknownPort(view.host, view.port, decision.ports, ex);
     case "unknownHost":
+      checkLoop(proxy, ex, view.host, view.port);
       checkPolicy(proxy, ex, view.host, view.port);
       return PASS_THROUGH;
   }
