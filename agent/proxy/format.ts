@@ -74,7 +74,7 @@ function command(proxy: ProxyContext, ex: Exchange, name: string, argument: stri
     case "DOWNSTREAM_LOCAL_PORT":
       return String(ex.local.port);
     case "PROTOCOL":
-      return `HTTP/1.${ex.head.minor}`;
+      return ex.http2 ? "HTTP/2" : `HTTP/1.${ex.head.minor}`;
     case "RESPONSE_CODE":
       // Envoy counts an answer of its own as 0 while its headers are made.
       return String(ex.upstream === null ? 0 : ex.status);

@@ -6,69 +6,18 @@
  */
 import assert from "node:assert/strict";
 import { envoyBootstrap } from "../../agent/admin/envoy_bootstrap.ts";
-import { formatDiagnostic } from "../../agent/core/diagnostics.ts";
 import { createCompiler } from "../../agent/istio/compile.ts";
-import { parseRules } from "../../agent/istio/parse.ts";
-import type { RuleDocument } from "../../agent/istio/resources.ts";
-import { validateDocument } from "../../agent/istio/validate.ts";
-import { parseClusterName, type Program } from "../../agent/model/model.ts";
-import { explain, formatExplanation } from "../../agent/route/explain.ts";
-import { buildRouteTables } from "../../agent/route/table.ts";
-import { viewOf } from "../../agent/route/view.ts";
+import { CONTEXT, parseSet, report, SEED, settled } from "./compare.ts";
 import { startEnvoy } from "./envoy.ts";
-import { type RuleSet, ruleSet } from "./generate.ts";
-import { differences, type Outcome, outcomeOf } from "./outcome.ts";
+import { ruleSet } from "./generate.ts";
+import { differences } from "./outcome.ts";
 import { startOwnProxy } from "./own_proxy.ts";
-import { RawClient, type RawRequest, type RawResponse, Upstream } from "./raw_http.ts";
+import { RawClient, Upstream } from "./raw_http.ts";
 
-const SEED = Number(Deno.env.get("MESH_ORACLE_SEED") ?? 1);
 const SETS = Number(Deno.env.get("MESH_ORACLE_SETS") ?? 600);
 const REQUESTS = 20;
 /** Rule sets in one start of Envoy. */
 const BATCH = 100;
-
-const CONTEXT = {
-  namespace: "default",
-  domainSuffix: "svc.cluster.local",
-  labels: { app: "oracle", version: "v1" },
-  outboundTrafficPolicy: "REGISTRY_ONLY" as const,
-};
-
-function textOf(set: RuleSet): string {
-  return set.objects.map((o) => JSON.stringify(o, null, 1)).join("\n---\n");
-}
-
-/** A generated rule that our own validator refuses is a mistake of the generator (or of the validator). */
-function parseSet(set: RuleSet): readonly RuleDocument[] {
-  const { documents, diagnostics } = parseRules(`r${set.number}.yaml`, textOf(set), { namespace: "default" });
-  const errors = [...diagnostics, ...documents.flatMap(validateDocument)].filter((d) =>
-    d.severity === "error"
-  );
-  assert.deepEqual(errors.map(formatDiagnostic), []);
-  assert.equal(documents.length, set.objects.length);
-  return documents;
-}
-
-/** The outcome, less what is chance: which of several endpoints of one cluster served. Then the service is what counts. */
-function settled(response: RawResponse, program: Program, request: RawRequest): Outcome {
-  const decision = buildTables(program).select(viewOf(request), 0);
-  const outcome = outcomeOf(response, decision.kind === "directResponse");
-  if (decision.kind !== "route" || parseClusterName(decision.destination.cluster)?.subset !== "") {
-    return outcome;
-  }
-  return {
-    ...outcome,
-    upstream: outcome.upstream.replace(/^a-v[123]$/, "a"),
-    headers: outcome.headers.replace(/^x-upstream: a-v[123]$/m, "x-upstream: a"),
-  };
-}
-
-const tablesOf = new WeakMap<Program, ReturnType<typeof buildRouteTables>>();
-function buildTables(program: Program): ReturnType<typeof buildRouteTables> {
-  let tables = tablesOf.get(program);
-  if (tables === undefined) tablesOf.set(program, tables = buildRouteTables(program));
-  return tables;
-}
 
 Deno.test("envoy: random Istio rules route as Envoy routes them", async () => {
   const answer = [["x-resp", "up"], ["x-many", "1"], ["X-Many", "2"]] as const;
@@ -131,10 +80,3 @@ Deno.test("envoy: random Istio rules route as Envoy routes them", async () => {
     assert.ok((statuses.get(status) ?? 0) > 0, `no answer was ${status}`);
   }
 });
-
-function report(set: RuleSet, request: RawRequest, differing: readonly string[], program: Program): string {
-  const why = formatExplanation(explain(program, buildTables(program), viewOf(request)));
-  return `rule set ${set.number}: ${request.method} ${request.url} ${JSON.stringify(request.headers)}\n  ${
-    differing.join("\n  ")
-  }\n${why.replaceAll(/^/gm, "  | ")}`;
-}

@@ -38,8 +38,21 @@ export interface UpstreamPorts {
 
 type Text = Record<string, unknown>;
 
-export function ruleSet(seed: number, number: number, ports: UpstreamPorts, requests: number): RuleSet {
-  const g = new Generator(randomOf(seed * 100_003 + number), number);
+/** Protocols of the ports 80 and 8080 of services a, b, c and w; c answers in the client's protocol. */
+export type Protocols = Readonly<Record<"a" | "b" | "w", readonly [on80: string, on8080: string]>>;
+
+const HTTP_1: Protocols = { a: ["HTTP", "HTTP"], b: ["HTTP", "HTTP"], w: ["HTTP", "HTTP"] };
+/** Upstreams of either version behind clients of either version. */
+export const MIXED: Protocols = { a: ["HTTP", "HTTP2"], b: ["GRPC", "HTTP"], w: ["", "GRPC-Web"] };
+
+export function ruleSet(
+  seed: number,
+  number: number,
+  ports: UpstreamPorts,
+  requests: number,
+  protocols: Protocols = HTTP_1,
+): RuleSet {
+  const g = new Generator(randomOf(seed * 100_003 + number), number, protocols);
   const objects = [...g.services(ports), ...g.virtualServices()];
   return { number, objects, requests: Array.from({ length: requests }, () => g.request()) };
 }
@@ -94,7 +107,7 @@ class Generator {
   readonly #n: number;
   #names = 0;
 
-  constructor(random: Random, number: number) {
+  constructor(random: Random, number: number, readonly protocols: Protocols) {
     this.#r = random;
     this.#n = number;
   }
@@ -121,11 +134,11 @@ class Generator {
     const entry = (short: string, endpoints: Text[], more: Text = {}) =>
       this.#object("ServiceEntry", short, {
         hosts: [this.#host(short === "w" ? "*.w" : short)],
-        ports: [{ number: 80, name: "http", protocol: "HTTP" }, {
-          number: 8080,
-          name: "alt",
-          protocol: "HTTP",
-        }],
+        ports: ["http", "alt"].map((name, i) => ({
+          number: i === 0 ? 80 : 8080,
+          name,
+          protocol: this.protocols[short as "a"]?.[i] ?? "HTTP",
+        })),
         resolution: "STATIC",
         endpoints,
         ...more,
@@ -143,6 +156,12 @@ class Generator {
       entry("w", [at(ports.w)]),
       // Nobody listens on port 1.
       entry("dead", [at(1)]),
+      ...(this.protocols === HTTP_1 ? [] : [
+        this.#object("DestinationRule", "c", {
+          host: this.#host("c"),
+          trafficPolicy: { connectionPool: { http: { useClientProtocol: true } } },
+        }),
+      ]),
       this.#object("DestinationRule", "a", {
         host: this.#host("a"),
         ...(this.#rarely(2)

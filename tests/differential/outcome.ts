@@ -55,7 +55,7 @@ export function outcomeOf(response: RawResponse, ruled: boolean): Outcome {
     location: get("location"),
     upstream: get(UPSTREAM_HEADER),
     seen: seen === undefined ? "" : [
-      `${seen.method} ${seen.target}`,
+      `HTTP/${seen.version} ${seen.method} ${seen.target}`,
       ...lines(seen.headers, REQUEST_IGNORED),
       `body ${seen.body.length} bytes`,
     ].join("\n"),

@@ -1,4 +1,5 @@
 /** A raw HTTP/1.1 client and recording upstreams: nothing between the test and the bytes. */
+import { textOf } from "../harness/bytes.ts";
 
 export interface RawRequest {
   readonly method: string;
@@ -13,10 +14,15 @@ export interface RawResponse {
   /** Names lower-case, in order of arrival. */
   readonly headers: readonly (readonly [string, string])[];
   readonly body: string;
+  /** Of HTTP/2. */
+  readonly trailers?: readonly (readonly [string, string])[];
+  /** The stream was reset with this code (RFC 9113 section 7) before its end. */
+  readonly reset?: string;
 }
 
 /** What an upstream saw, sent back in a header of its answer. */
 export interface SeenRequest {
+  readonly version: 1 | 2;
   readonly method: string;
   readonly target: string;
   readonly headers: readonly (readonly [string, string])[];
@@ -26,9 +32,7 @@ export interface SeenRequest {
 export const SEEN_HEADER = "x-seen";
 export const UPSTREAM_HEADER = "x-upstream";
 
-const latin1 = new TextDecoder("latin1");
-
-function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(text, (c) => c.charCodeAt(0) & 0xff);
 }
 
@@ -38,10 +42,16 @@ class Reader {
   readonly #chunk = new Uint8Array(65536);
   constructor(readonly connection: Deno.Conn) {}
 
+  /** The first bytes of the connection, which stay. */
+  async peek(): Promise<string> {
+    if (this.#buffer === "") await this.#more();
+    return this.#buffer;
+  }
+
   async #more(): Promise<boolean> {
     const n = await this.connection.read(this.#chunk);
     if (n === null) return false;
-    this.#buffer += latin1.decode(this.#chunk.subarray(0, n));
+    this.#buffer += textOf(this.#chunk.subarray(0, n));
     return true;
   }
 
@@ -97,7 +107,7 @@ class Reader {
   }
 }
 
-function parseHead(head: string): { first: string; headers: [string, string][] } {
+export function parseHead(head: string): { first: string; headers: [string, string][] } {
   const [first = "", ...lines] = head.split("\r\n");
   const headers = lines.map((line): [string, string] => {
     const colon = line.indexOf(":");
@@ -106,7 +116,7 @@ function parseHead(head: string): { first: string; headers: [string, string][] }
   return { first, headers };
 }
 
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
@@ -151,13 +161,26 @@ export class RawClient {
   }
 }
 
+/** What an upstream tells in its answer about itself and the request. */
+export function tellSeen(name: string, seen: SeenRequest): readonly (readonly [string, string])[] {
+  const json = JSON.stringify(seen, (_, v) => typeof v === "string" ? encodeURIComponent(v) : v);
+  return [[UPSTREAM_HEADER, name], [SEEN_HEADER, btoa(json)]];
+}
+
+/** Takes a connection that begins with the preface of HTTP/2; `first` has come already. Resolves at its end. */
+export type ServeHttp2 = (upstream: Upstream, connection: Deno.Conn, first: Uint8Array) => Promise<void>;
+
 /** An upstream that answers 200 and tells, in headers, who it is and what it saw. */
 export class Upstream {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #open = new Set<Deno.Conn>();
   readonly #running: Promise<unknown>;
 
-  constructor(readonly name: string, readonly answerHeaders: readonly (readonly [string, string])[] = []) {
+  constructor(
+    readonly name: string,
+    readonly answerHeaders: readonly (readonly [string, string])[] = [],
+    readonly serveHttp2?: ServeHttp2,
+  ) {
     this.#running = this.#accept();
   }
 
@@ -175,20 +198,20 @@ export class Upstream {
     this.#open.add(connection);
     const reader = new Reader(connection);
     try {
+      const first = this.serveHttp2 === undefined ? "" : await reader.peek();
+      if (this.serveHttp2 !== undefined && first.startsWith("PRI ")) {
+        await this.serveHttp2(this, connection, bytesOf(first));
+        return;
+      }
       for (;;) {
         const head = await reader.until("\r\n\r\n");
         if (head === undefined) break;
         const { first, headers } = parseHead(head);
         const [method = "", target = ""] = first.split(" ");
         const body = await reader.body(headers, false);
-        const seen: SeenRequest = { method, target, headers, body };
-        const lines = ["HTTP/1.1 200 OK", `${UPSTREAM_HEADER}: ${this.name}`];
-        lines.push(
-          `${SEEN_HEADER}: ${
-            btoa(JSON.stringify(seen, (_, v) => typeof v === "string" ? encodeURIComponent(v) : v))
-          }`,
-        );
-        for (const [k, v] of this.answerHeaders) lines.push(`${k}: ${v}`);
+        const seen: SeenRequest = { version: 1, method, target, headers, body };
+        const lines = ["HTTP/1.1 200 OK"];
+        for (const [k, v] of [...tellSeen(this.name, seen), ...this.answerHeaders]) lines.push(`${k}: ${v}`);
         const answer = method === "HEAD" ? "" : "ok";
         lines.push("Content-Length: 2");
         await writeAll(connection, bytesOf(`${lines.join("\r\n")}\r\n\r\n${answer}`));
@@ -197,20 +220,22 @@ export class Upstream {
       // The proxy went away: nothing to tell anyone.
     } finally {
       this.#open.delete(connection);
-      connection.close();
+      closeQuietly(connection);
     }
   }
 
   async stop(): Promise<void> {
     this.#listener.close();
-    for (const connection of this.#open) {
-      try {
-        connection.close();
-      } catch {
-        // Closed by its own loop in the meantime.
-      }
-    }
+    for (const connection of this.#open) closeQuietly(connection);
     await this.#running;
+  }
+}
+
+export function closeQuietly(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // Closed already.
   }
 }
 
