@@ -17,8 +17,9 @@ import { denortFromWheel } from "./denort_from_wheel.ts";
 export const V8_FLAGS = [
   // Linear-time fallback for a pattern that backtracks too much (no cost for others).
   "--enable-experimental-regexp-engine-on-excessive-backtracks",
-  // Young generation, MB: with the 16 of the default each collection during a push of 10,000 clusters stops traffic for 6 ms.
-  "--max-semi-space-size=4",
+  // Young generation, MB: room for twice the requests in flight, so that none is copied out of it. With 4 a request costs 15 % more CPU
+  // at 256 connections and 25 % at 1,000; with 16 a collection during a push of 10,000 clusters takes 6 ms instead of 2.
+  "--max-semi-space-size=16",
 ];
 
 type Permission = boolean | readonly string[] | undefined;
