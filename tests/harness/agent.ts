@@ -82,6 +82,8 @@ export async function runAgent(args: readonly string[], options: StartOptions = 
 
 /** What tests look at of a line of the JSON access log. */
 export interface AccessLine {
+  /** ISO 8601. */
+  readonly start_time: string;
   readonly method: string;
   readonly path: string;
   readonly authority: string;

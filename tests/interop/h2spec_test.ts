@@ -19,7 +19,7 @@ judged("h2spec: 144 of 145", ["h2spec"], async () => {
       "rules/all.yaml": serviceEntry("localhost.default.svc.cluster.local", port, { v1: upstream.port }),
     },
   });
-  await using agent = await startAgentProcess(["run", "--config", conf.path]);
+  await using _agent = await startAgentProcess(["run", "--config", conf.path]);
   const { stdout } = await within(
     new Deno.Command(judge("h2spec"), {
       args: ["-h", "localhost", "-p", String(port), "-o", "2"],
