@@ -10,6 +10,11 @@ export const SERVICES = 200;
 export const TARGET = "svc-100";
 export const SMALL_BYTES = 78;
 export const LARGE_BYTES = 65_536;
+/** The gRPC method that is called; nghttpd tells the content type by the ending. */
+export const UNARY_PATH = "/bench.Echo/Unary.grpc";
+/** Request and answer: a message of 32 bytes behind its prefix of 5. */
+export const GRPC_MESSAGE: Uint8Array = new Uint8Array(37).fill(120).fill(0, 0, 5);
+GRPC_MESSAGE[4] = 32;
 
 /** The five names of a service, as Istio's virtual hosts list them. */
 export function namesOf(index: number): string[] {
@@ -18,6 +23,9 @@ export function namesOf(index: number): string[] {
 }
 
 const services = Array.from({ length: SERVICES }, (_, index) => index);
+
+/** What clients, proxies and the upstream speak with each other. */
+export type Speech = "HTTP/1.1" | "HTTP/2";
 
 /** The upstream: one nginx worker, 78 bytes at / and 64 KiB at /large. */
 export function upstreamConfig(port: number, directory: string): string {
@@ -38,7 +46,9 @@ http {
 }
 
 /** Streams request bodies as every other target does; with buffering nginx would hold or spill them. */
-export function nginxConfig(port: number, upstream: number, directory: string): string {
+export function nginxConfig(port: number, upstream: number, directory: string, speech: Speech): string {
+  const http2 = speech === "HTTP/2";
+  const way = http2 ? "grpc" : "proxy";
   return `worker_processes 1; daemon off; master_process off;
 pid ${directory}/nginx.pid; error_log stderr crit;
 events { worker_connections 16384; }
@@ -46,7 +56,7 @@ http {
   log_format line '[$time_iso8601] "$request" $status $body_bytes_sent $request_time "$http_user_agent" $request_id $host $upstream_addr';
   access_log ${directory}/nginx-access.log line buffer=64k flush=1s;
   keepalive_requests 100000000; keepalive_timeout 3600s; client_max_body_size 0;
-  proxy_request_buffering off; proxy_temp_path ${directory}/nginx-proxy;
+  proxy_request_buffering off; client_body_temp_path ${directory}/nginx-body; proxy_temp_path ${directory}/nginx-proxy;
   map_hash_max_size 8192; map_hash_bucket_size 128;
   split_clients $request_id $subset { 90% v1; * v2; }
   map $host $service { default "";
@@ -60,17 +70,16 @@ ${
     ).join("\n")
   }
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096${http2 ? " http2" : ""};
     location / {
       if ($service = "") { return 404; }
-      proxy_pass http://$service-$subset;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Request-Id $request_id;
-      proxy_connect_timeout 10s; proxy_read_timeout 15s;
-      proxy_next_upstream error; proxy_next_upstream_tries 3;
+      ${http2 ? "grpc_pass grpc" : "proxy_pass http"}://$service-$subset;
+      ${http2 ? "" : 'proxy_http_version 1.1; proxy_set_header Connection "";'}
+      ${way}_set_header Host $host;
+      ${way}_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      ${way}_set_header X-Request-Id $request_id;
+      ${way}_connect_timeout 10s; ${way}_read_timeout 15s;
+      ${way}_next_upstream error; ${way}_next_upstream_tries 3;
     }
   }
 }
@@ -82,7 +91,9 @@ export function haproxyConfig(
   port: number,
   upstream: number,
   directory: string,
+  speech: Speech,
 ): { config: string; map: string } {
+  const options = `pool-max-conn 256${speech === "HTTP/2" ? " proto h2" : ""}`;
   const map = services.flatMap((i) => namesOf(i).map((name) => `${name} svc-${i}`)).join("\n") + "\n";
   const config = `global
   nbthread 1
@@ -109,8 +120,8 @@ ${
     services.map((i) =>
       `backend svc-${i}
   balance roundrobin
-  server v1 127.0.0.1:${upstream} weight 90 pool-max-conn 256
-  server v2 127.0.0.1:${upstream} weight 10 pool-max-conn 256`
+  server v1 127.0.0.1:${upstream} weight 90 ${options}
+  server v2 127.0.0.1:${upstream} weight 10 ${options}`
     ).join("\n")
   }
 `;
@@ -118,7 +129,13 @@ ${
 }
 
 /** Envoy with the filters that Istio gives a sidecar, as JSON. */
-export function envoyConfig(port: number, admin: number, upstream: number, directory: string): string {
+export function envoyConfig(
+  port: number,
+  admin: number,
+  upstream: number,
+  directory: string,
+  speech: Speech,
+): string {
   const any = (type: string, rest: object) => ({ "@type": `type.googleapis.com/${type}`, ...rest });
   const filters = "envoy.extensions.filters";
   const cluster = (name: string) => ({
@@ -126,6 +143,14 @@ export function envoyConfig(port: number, admin: number, upstream: number, direc
     type: "STATIC",
     connect_timeout: "10s",
     lb_policy: "LEAST_REQUEST",
+    ...(speech === "HTTP/1.1" ? {} : {
+      typed_extension_protocol_options: {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": any(
+          "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+          { explicit_http_config: { http2_protocol_options: {} } },
+        ),
+      },
+    }),
     circuit_breakers: {
       thresholds: [{
         max_connections: 4294967295,
@@ -211,7 +236,8 @@ export function envoyConfig(port: number, admin: number, upstream: number, direc
 }
 
 /** The same as Istio rules: ServiceEntry, DestinationRule and VirtualService per service. */
-export function agentRules(upstream: number): string {
+export function agentRules(upstream: number, speech: Speech): string {
+  const port = speech === "HTTP/2" ? "name: grpc, protocol: GRPC" : "name: http, protocol: HTTP";
   return services.map((i) => {
     const host = `svc-${i}.default.svc.cluster.local`;
     return `apiVersion: networking.istio.io/v1
@@ -219,7 +245,7 @@ kind: ServiceEntry
 metadata: { name: svc-${i}, namespace: default }
 spec:
   hosts: [${host}]
-  ports: [{ number: 80, name: http, protocol: HTTP, targetPort: ${upstream} }]
+  ports: [{ number: 80, ${port}, targetPort: ${upstream} }]
   resolution: STATIC
   endpoints:
     - { address: 127.0.0.1, labels: { version: v1 } }

@@ -6,11 +6,13 @@ import {
   haproxyConfig,
   LARGE_BYTES,
   nginxConfig,
+  type Speech,
   upstreamConfig,
 } from "./peers.ts";
 import { BUNDLE, bundle } from "../bundle.ts";
 import { V8_FLAGS } from "../compile.ts";
-import { TARGET } from "./peers.ts";
+import { untilAnswersHttp2 } from "./h2load.ts";
+import { GRPC_MESSAGE, TARGET, UNARY_PATH } from "./peers.ts";
 import { freePort, type Running, start, untilAnswers } from "./process.ts";
 
 export interface Target extends Running {
@@ -47,10 +49,12 @@ async function run(command: string, args: string[]): Promise<void> {
   }
 }
 
-/** Installs the Debian packages that are missing. */
-export async function installPeers(): Promise<void> {
+const PACKAGES: Readonly<Record<string, string>> = { h2load: "nghttp2-client", nghttpd: "nghttp2-server" };
+
+/** Installs the Debian packages of programs that are missing. */
+export async function installPeers(programs: readonly string[] = ["nginx", "haproxy", "wrk"]): Promise<void> {
   const missing: string[] = [];
-  for (const program of ["nginx", "haproxy", "wrk"]) if (!(await has(program))) missing.push(program);
+  for (const program of programs) if (!(await has(program))) missing.push(PACKAGES[program] ?? program);
   if (missing.length === 0) return;
   await run("apt-get", ["update", "-qq"]);
   await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...missing]);
@@ -124,16 +128,42 @@ export async function writeConf(
   return directory;
 }
 
+/** Starts nghttpd, whose answers carry trailers as gRPC wants them: {@link UNARY_PATH}, and 64 KiB at /large. */
+async function startHttp2Upstream(directory: string, port: number): Promise<Running> {
+  const documents = `${directory}/documents`;
+  await Deno.mkdir(`${documents}${UNARY_PATH.slice(0, UNARY_PATH.lastIndexOf("/"))}`, { recursive: true });
+  await Deno.writeFile(`${documents}${UNARY_PATH}`, GRPC_MESSAGE);
+  await Deno.writeFile(`${documents}/large`, new Uint8Array(LARGE_BYTES).fill(120));
+  await Deno.writeTextFile(`${directory}/mime.types`, "application/grpc grpc\n");
+  const log = `${directory}/upstream.log`;
+  const flags = [
+    "--no-tls",
+    "--address=127.0.0.1",
+    "--max-concurrent-streams=1000",
+    "--trailer=grpc-status: 0",
+  ];
+  flags.push(`--htdocs=${documents}`, `--mime-types-file=${directory}/mime.types`, String(port));
+  const running = start("upstream", ["nghttpd", ...flags], log);
+  await untilAnswersHttp2(port, TARGET, UNARY_PATH, 5000, log);
+  return running;
+}
+
+async function startUpstream(directory: string, port: number): Promise<Running> {
+  await Deno.writeFile(`${directory}/large`, new Uint8Array(LARGE_BYTES).fill(120));
+  await Deno.writeTextFile(`${directory}/upstream.conf`, upstreamConfig(port, directory));
+  const log = `${directory}/upstream.log`;
+  const running = start("upstream", ["nginx", "-e", "stderr", "-c", `${directory}/upstream.conf`], log);
+  await untilAnswers(port, TARGET, 5000, log);
+  return running;
+}
+
 /** Lays the ground: the upstream runs, every configuration is written. */
-export async function layGround(): Promise<Ground> {
+export async function layGround(speech: Speech = "HTTP/1.1"): Promise<Ground> {
   const directory = await Deno.makeTempDir({ prefix: "mesh-bench-" });
   const upstreamPort = freePort();
+  const http2 = speech === "HTTP/2";
   const running: Running[] = [];
-  await Deno.writeFile(`${directory}/large`, new Uint8Array(LARGE_BYTES).fill(120));
-  await Deno.writeTextFile(`${directory}/upstream.conf`, upstreamConfig(upstreamPort, directory));
-  const upstreamLog = `${directory}/upstream.log`;
-  running.push(start("upstream", ["nginx", "-e", "stderr", "-c", `${directory}/upstream.conf`], upstreamLog));
-  await untilAnswers(upstreamPort, TARGET, 5000, upstreamLog);
+  running.push(await (http2 ? startHttp2Upstream : startUpstream)(directory, upstreamPort));
 
   let bundled: Promise<void> | undefined;
   const commandOf = async (
@@ -141,11 +171,11 @@ export async function layGround(): Promise<Ground> {
     port: number,
   ): Promise<{ command: string[]; env?: Record<string, string> }> => {
     if (name === "nginx") {
-      await Deno.writeTextFile(`${directory}/nginx.conf`, nginxConfig(port, upstreamPort, directory));
+      await Deno.writeTextFile(`${directory}/nginx.conf`, nginxConfig(port, upstreamPort, directory, speech));
       return { command: ["nginx", "-e", "stderr", "-c", `${directory}/nginx.conf`] };
     }
     if (name === "haproxy") {
-      const { config, map } = haproxyConfig(port, upstreamPort, directory);
+      const { config, map } = haproxyConfig(port, upstreamPort, directory, speech);
       await Deno.writeTextFile(`${directory}/haproxy.map`, map);
       await Deno.writeTextFile(`${directory}/haproxy.cfg`, config);
       return { command: ["haproxy", "-db", "-f", `${directory}/haproxy.cfg`] };
@@ -153,7 +183,7 @@ export async function layGround(): Promise<Ground> {
     if (name === "envoy") {
       await Deno.writeTextFile(
         `${directory}/envoy.json`,
-        envoyConfig(port, freePort(), upstreamPort, directory),
+        envoyConfig(port, freePort(), upstreamPort, directory, speech),
       );
       const flags = [
         "-c",
@@ -167,7 +197,9 @@ export async function layGround(): Promise<Ground> {
       return { command: [await envoyBinary(), ...flags] };
     }
     const conf = `${directory}/conf-${port}`;
-    await writeConf(conf, agentSettings(port, freePort()), { "rules.yaml": agentRules(upstreamPort) });
+    await writeConf(conf, agentSettings(port, freePort()), {
+      "rules.yaml": agentRules(upstreamPort, speech),
+    });
     if (name !== "bundle") return agentCommand(conf);
     bundled ??= bundle();
     await bundled;
@@ -183,7 +215,9 @@ export async function layGround(): Promise<Ground> {
       const logFile = `${directory}/${name}.log`;
       const proxy = start(name, command, logFile, env);
       running.push(proxy);
-      const readyMs = await untilAnswers(port, TARGET, 20_000, logFile);
+      const readyMs = http2
+        ? await untilAnswersHttp2(port, TARGET, UNARY_PATH, 20_000, logFile)
+        : await untilAnswers(port, TARGET, 20_000, logFile);
       return { ...proxy, port, readyMs };
     },
     async close() {
