@@ -59,7 +59,7 @@ class Driver implements Http2Handler {
     side: "client" | "server",
     readonly socket: Deno.Conn,
     first: Uint8Array,
-    readonly onStream: (stream: Http2Stream, incoming: Incoming) => void,
+    readonly onStream: (driver: Driver, stream: Http2Stream, incoming: Incoming) => void,
     options: Http2Options = {},
   ) {
     this.connection = new Http2Connection(side, this, options);
@@ -114,7 +114,7 @@ class Driver implements Http2Handler {
     const incoming = this.of(stream);
     incoming.first = first;
     incoming.headers = headers;
-    if (this.connection.server) this.onStream(stream, incoming);
+    if (this.connection.server) this.onStream(this, stream, incoming);
     incoming.onHead();
     if (endStream) incoming.onEnd();
   }
@@ -234,7 +234,7 @@ export const answerSeen: Http2Serve = (answer, seen, upstream) => {
 /** `serve` as the HTTP/2 side of an upstream. */
 export function servingHttp2(serve: Http2Serve) {
   return async (upstream: Upstream, socket: Deno.Conn, first: Uint8Array): Promise<void> => {
-    const driver: Driver = new Driver("server", socket, first, (stream, incoming) => {
+    const serving = new Driver("server", socket, first, (driver, stream, incoming) => {
       incoming.onEnd = (reset) => {
         if (reset !== undefined) return;
         const [method = "", target = ""] = incoming.first.split(" ");
@@ -248,7 +248,7 @@ export function servingHttp2(serve: Http2Serve) {
         void driver.flush();
       };
     });
-    await driver.done;
+    await serving.done;
   };
 }
 
