@@ -34,12 +34,13 @@ import { type AdminServer, serveAdmin } from "./net/admin_server.ts";
 import { systemClock } from "./net/clock.ts";
 import { collectGarbage } from "./net/collect_garbage.ts";
 import { createDialer } from "./net/dial.ts";
-import { systemResolver } from "./net/dns.ts";
+import { resolveName, systemResolver } from "./net/dns.ts";
 import { listenTcp } from "./net/listen.ts";
 import { listenError } from "./net/listen_error.ts";
 import { createLog } from "./net/log.ts";
-import { createRights, scopedResolver } from "./net/rights.ts";
+import { createRights, restartText, scopedDialer, scopedResolve, scopedResolver } from "./net/rights.ts";
 import { openReadGate, type ReadGate } from "./net/read_gate.ts";
+import { scopedRules } from "./net/scoped_rules.ts";
 import { createTurns } from "./net/turn.ts";
 import { openRulesDirectory } from "./net/watch.ts";
 import { createAccessLog } from "./observe/access_log.ts";
@@ -115,10 +116,22 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   const state = { accepting: false, draining: false };
   const denials = new Denials(log, clock);
   const rights = options.scope === undefined ? undefined : createRights(options.scope, denials);
-  const dialerOf = (gate: ReadGate | null) => options.dialer ?? createDialer(gate, rights);
+  const dialerOf = (gate: ReadGate | null): Dialer => {
+    if (options.dialer !== undefined) return options.dialer;
+    return rights === undefined ? createDialer(gate) : scopedDialer(createDialer(gate), rights);
+  };
   const resolver = options.resolver ??
     (rights === undefined ? systemResolver : scopedResolver(systemResolver, rights));
-  let restart: readonly string[] = [];
+  const transportOptions = rights === undefined ? {} : { resolve: scopedResolve(resolveName, rights) };
+  /** Of the settings, and of the rules: see {@link RunningAgent.needsRestart}. */
+  const restart = { settings: [] as readonly string[], rules: [] as readonly string[] };
+  const openDirectory = (path: string): RulesDirectory => {
+    const directory = openRulesDirectory(path, log, undefined, rights?.read);
+    return rights === undefined ? directory : scopedRules(directory, rights.net, (places) => {
+      restart.rules = places.map((place) => `+connect ${place}`);
+      if (places.length > 0) log.log("warn", restartText(restart.rules, directory.label));
+    });
+  };
   let source: DiscoverySource | undefined;
   let proxy: RunningProxy | undefined;
   let tcpAddresses: readonly StreamAddress[] = [];
@@ -148,7 +161,11 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         expose: () => observer.expose(),
         problems,
         status,
-        permissions: () => ({ ...options.scope?.report ?? UNSCOPED, restart, denied: denials.list() }),
+        permissions: () => ({
+          ...options.scope?.report ?? UNSCOPED,
+          restart: [...new Set([...restart.settings, ...restart.rules])],
+          denied: denials.list(),
+        }),
         clock,
         version: VERSION,
         runtime: `deno ${Deno.version.deno}`,
@@ -193,14 +210,13 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       config,
       clock,
       log,
-      openDirectory: options.openDirectory ??
-        ((path) => openRulesDirectory(path, log, undefined, rights?.read)),
+      openDirectory: options.openDirectory ?? openDirectory,
       publish: (publication) => world.publish(publication),
       openTransport: options.openTransport ??
         (async () =>
           config.discovery.transport === "native"
-            ? (await import("./net/h2_transport.ts")).createHttp2Transport()
-            : (await import("./net/grpc_transport.ts")).createGrpcTransport()),
+            ? (await import("./net/h2_transport.ts")).createHttp2Transport(transportOptions)
+            : (await import("./net/grpc_transport.ts")).createGrpcTransport(transportOptions)),
       openHttpClient: options.openHttpClient ??
         (async () =>
           (await import("./net/http_client.ts")).createHttpClient({ dialer: dialerOf(null), resolver })),
@@ -245,7 +261,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       return next === undefined ? [] : changedKeys(config, next);
     },
     needsRestart(rights) {
-      restart = rights;
+      restart.settings = rights;
     },
     async report() {
       const answer = await answerAdmin(new Request("http://127.0.0.1/sync?format=text"));

@@ -3,6 +3,14 @@ import { BUNDLE, bundle, shippedChunk } from "./bundle.ts";
 
 const root = new URL("../", import.meta.url);
 
+Deno.test("bundle: the worker is started where the bundler puts it", () => {
+  const chunk = 'var WORKER = new URL("./worker.ts", import.meta.url);\n';
+  assert.equal(
+    shippedChunk(chunk).text,
+    'var WORKER = new URL("./agent/supervisor/worker.js", import.meta.url);\n',
+  );
+});
+
 Deno.test("bundle: CommonJS is put off, late packages are taken from beside, the rest stays", () => {
   const shim =
     'import { createRequire as __made } from "node:module";\nvar __require = __made(import.meta.url);\n';
@@ -52,8 +60,13 @@ Deno.test("bundle: stands alone, starts without node:module, runs under the ship
     // No node_modules above it.
     await Deno.mkdir(`${directory}/dist/agent`, { recursive: true });
     for await (const { name } of Deno.readDir(new URL(BUNDLE, root))) {
-      await Deno.copyFile(new URL(`${BUNDLE}/${name}`, root), `${directory}/dist/agent/${name}`);
+      if (name.endsWith("js")) {
+        await Deno.copyFile(new URL(`${BUNDLE}/${name}`, root), `${directory}/dist/agent/${name}`);
+      }
     }
+    const worker = "agent/supervisor/worker.js";
+    await Deno.mkdir(`${directory}/dist/agent/agent/supervisor`, { recursive: true });
+    await Deno.copyFile(new URL(`${BUNDLE}/${worker}`, root), `${directory}/dist/agent/${worker}`);
     await Deno.copyFile(new URL("deno.json", root), `${directory}/deno.json`);
     await Deno.writeTextFile(`${directory}/faulty.yaml`, FAULTY);
     const run = async (...args: string[]) => {
@@ -69,6 +82,29 @@ Deno.test("bundle: stands alone, starts without node:module, runs under the ship
     const check = await run("check", "faulty.yaml");
     assert.equal(check.code, 1, check.text);
     assert.match(check.text, /faulty\.yaml:7:27: error \[R117\]/);
+
+    // The worker, which needs a package of its own for these rules.
+    await Deno.mkdir(`${directory}/conf/rules`, { recursive: true });
+    await Deno.rename(`${directory}/faulty.yaml`, `${directory}/conf/rules/faulty.yaml`);
+    const agent = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "-P", "--no-prompt", "--quiet", "dist/agent/mod.js", "run", "--config", "conf"],
+        ...["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+      ],
+      cwd: directory,
+      env: { NO_COLOR: "1" },
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    let log = "";
+    for await (const text of agent.stderr.pipeThrough(new TextDecoderStream())) {
+      log += text;
+      // Also when it died in place of starting, which it would try again and again.
+      if (/\[R117\]|error (?!conf)/.test(log)) agent.kill("SIGTERM");
+    }
+    assert.match(log, /rules in force/, log);
+    assert.match(log, /conf\/rules\/faulty\.yaml:7:27: error \[R117\]/);
+    assert.equal((await agent.status).code, 0);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -11,10 +11,10 @@ interface Module {
   }[];
 }
 
-/** `entries` and all that they import statically. */
-async function loaded(entries: readonly string[]): Promise<string[]> {
+/** `main`, `entries` of its graph, and all that they import statically. */
+async function loaded(main: string, entries: readonly string[]): Promise<string[]> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", "mod.ts"],
+    args: ["info", "--json", main],
     cwd: new URL(root),
   }).output();
   const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: Module[] };
@@ -27,7 +27,7 @@ async function loaded(entries: readonly string[]): Promise<string[]> {
       if (code?.specifier !== undefined && isDynamic !== true) visit(code.specifier);
     }
   };
-  for (const entry of entries) {
+  for (const entry of [main, ...entries]) {
     assert.ok(bySpecifier.has(root + entry), entry);
     visit(root + entry);
   }
@@ -35,12 +35,7 @@ async function loaded(entries: readonly string[]): Promise<string[]> {
 }
 
 Deno.test("start: rules from files load nothing of a control plane, HTTP/2, the admin API or other commands", async () => {
-  const files = await loaded([
-    "mod.ts",
-    "agent/cli/main.ts",
-    "agent/cli/run.ts",
-    "agent/discovery/file.ts",
-  ]);
+  const files = await loaded("agent/supervisor/worker.ts", ["agent/discovery/file.ts"]);
   const foreign = files.filter((file) =>
     /^agent\/(xds|cli\/(demo|explain|check|program|status))|^agent\/discovery\/(ads|pilot|compose|intake)/
       .test(file) ||
@@ -52,7 +47,31 @@ Deno.test("start: rules from files load nothing of a control plane, HTTP/2, the 
   assert.ok(files.includes("agent/istio/compile.ts") && files.includes("agent/proxy/proxy.ts"));
 });
 
+Deno.test("start: the supervisor loads the settings and its own few files", async () => {
+  const files = await loaded("mod.ts", [
+    "agent/cli/main.ts",
+    "agent/cli/run.ts",
+    "agent/supervisor/isolated.ts",
+  ]);
+  const foreign = files.filter((file) =>
+    !/^(mod\.ts|agent\/(cli|core|settings|supervisor)\/)/.test(file) && !/^npm:\/?js-yaml@/.test(file)
+  );
+  assert.deepEqual(foreign, [
+    "agent/discovery/rule_places.ts",
+    "agent/net/clock.ts",
+    "agent/net/log.ts",
+    "agent/net/net_scope.ts",
+    "agent/net/paths.ts",
+    "agent/net/read_gate.ts",
+    "agent/net/read_scope.ts",
+    "agent/net/rights.ts",
+    "agent/net/rule_files.ts",
+    "agent/net/turn.ts",
+    "agent/route/ip_range.ts",
+  ]);
+});
+
 Deno.test("start: version loads the command line and little else", async () => {
-  const files = await loaded(["mod.ts", "agent/cli/main.ts", "agent/cli/version.ts"]);
+  const files = await loaded("mod.ts", ["agent/cli/main.ts", "agent/cli/version.ts"]);
   assert.deepEqual(files.filter((file) => !/^(mod\.ts|agent\/(cli|core)\/)/.test(file)), []);
 });

@@ -1,5 +1,9 @@
 /** `check`: judges rule files offline. */
+import { type Diagnostic, diagnostic } from "../core/diagnostics.ts";
 import { ANYBODY, judgeRules } from "../discovery/offline.ts";
+import { namedPlaces } from "../discovery/rule_places.ts";
+import { NetScope } from "../net/net_scope.ts";
+import { type NetEntry, parseNetEntry } from "../settings/net_entry.ts";
 import type { Run } from "./command.ts";
 import { readRulePaths } from "./rule_paths.ts";
 import { diagnosticText } from "./terminal.ts";
@@ -12,10 +16,11 @@ export const run: Run = async (args, terminal) => {
     return 2;
   }
   const files = await readRulePaths(args.words);
-  const { valid, diagnostics } = judgeRules(files, {
+  const { valid, diagnostics: findings } = judgeRules(files, {
     ...ANYBODY,
     namespace: args.get("namespace") ?? ANYBODY.namespace,
   });
+  const diagnostics = [...findings, ...placesOutside(files)];
   const count = (severity: string) => diagnostics.filter((d) => d.severity === severity).length;
   const [errors, warnings, infos] = [count("error"), count("warning"), count("info")];
   const failed = errors > 0 || (args.has("strict") && warnings > 0);
@@ -47,6 +52,22 @@ export const run: Run = async (args, terminal) => {
   );
   return failed ? 1 : 0;
 };
+
+/** Places that an isolated agent may connect to only because these rules name them when it starts. */
+function placesOutside(files: ReadonlyMap<string, string>): Diagnostic[] {
+  const scope = new NetScope(["private"]);
+  const found = namedPlaces(files, (address) => scope.target(address, -1) !== null);
+  return found.filter(({ place }) => !scope.covers(parseNetEntry(place) as NetEntry)).map(
+    ({ place, where }) => {
+      const at = where.lastIndexOf(":");
+      return diagnostic(
+        "N114",
+        `"${place}" is outside of the private ranges: an agent that runs already connects there after a restart`,
+        { file: where.slice(0, at), line: Number(where.slice(at + 1)), column: 1 },
+      );
+    },
+  );
+}
 
 function plural(count: number, thing: string): string {
   return `${count} ${thing}${count === 1 ? "" : "s"}`;

@@ -146,6 +146,28 @@ export const COMMANDS: readonly CommandHelp[] = [
     load: () => import("./status.ts"),
   },
   {
+    name: "permissions",
+    usage: "permissions [--config DIR]",
+    summary: "what the agent may do, and which setting makes it so",
+    about: [
+      "Prints each right of an agent that run would start: addresses to listen on, places to connect to, files to read,",
+      "variables; with the setting or file that caused it. What is not there is denied: to requests with 403 and P209.",
+    ],
+    flags: [
+      CONFIG,
+      { ...RULES, help: "rules directory, instead of serviceDiscovery.address" },
+      { name: "http", value: "ADDR:PORT", help: "proxy address, instead of the settings'" },
+      { name: "admin", value: "ADDR:PORT", help: "admin address, instead of the settings'" },
+      JSON_FLAG,
+    ],
+    examples: [
+      ["mesh-agent permissions --config config", "to read"],
+      ["mesh-agent permissions --json", "with the list as the runtime gets it"],
+    ],
+    exits: [[0, "printed"], [2, "wrong usage or settings"]],
+    load: () => import("./permissions.ts"),
+  },
+  {
     name: "program",
     usage: "program [PATH] [--format text|json|envoy]",
     summary: "what the rules compile to",

@@ -124,5 +124,9 @@ export const START_CODES = {
     hint:
       "Start it as deno run -P mod.ts, or compiled; or with --no-isolation under the rights that there are.",
   },
+  N114: {
+    severity: "info",
+    hint: "With its range in cse.mesh.permissions.net no restart is needed for such rules.",
+  },
   N113: { severity: "warning", hint: "Restart the agent; mesh-agent permissions prints its rights." },
 } as const;

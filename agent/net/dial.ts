@@ -2,7 +2,6 @@
 import { MeshError } from "../core/errors.ts";
 import type { AcceptedStream, Dialer, StreamAddress } from "../core/ports.ts";
 import type { ReadGate } from "./read_gate.ts";
-import { deniedConnection, type Rights } from "./rights.ts";
 import { TcpStream } from "./stream.ts";
 
 /**
@@ -11,15 +10,10 @@ import { TcpStream } from "./stream.ts";
  */
 const MAX_ABANDONED = 32;
 
-/** With `rights` no connection is tried that they do not cover. */
-export function createDialer(gate: ReadGate | null = null, rights?: Rights): Dialer {
+export function createDialer(gate: ReadGate | null = null): Dialer {
   let abandoned = 0;
   return {
     dial(address: StreamAddress, timeoutMs: number): Promise<AcceptedStream> {
-      const hostname = rights === undefined
-        ? address.hostname
-        : rights.net.target(address.hostname, address.port);
-      if (hostname === null) return Promise.reject(deniedConnection(address, rights?.denials));
       const controller = abandoned >= MAX_ABANDONED ? new AbortController() : null;
       return new Promise((resolve, reject) => {
         let late = false;
@@ -38,7 +32,7 @@ export function createDialer(gate: ReadGate | null = null, rights?: Rights): Dia
             ),
           );
         }, Math.min(timeoutMs, 0x7fffffff));
-        const { port } = address;
+        const { hostname, port } = address;
         const connecting = Deno.connect(
           controller === null ? { hostname, port } : { hostname, port, signal: controller.signal },
         );
@@ -54,10 +48,6 @@ export function createDialer(gate: ReadGate | null = null, rights?: Rights): Dia
           clearTimeout(timer);
           if (late) {
             abandoned--;
-            return;
-          }
-          if (cause instanceof Deno.errors.NotCapable) {
-            reject(deniedConnection(address, rights?.denials));
             return;
           }
           reject(
@@ -79,5 +69,6 @@ function textOf({ hostname, port }: StreamAddress): string {
 
 function reasonOf(cause: unknown): string {
   if (cause instanceof Deno.errors.ConnectionRefused) return "connection refused";
+  if (cause instanceof Deno.errors.NotCapable) return "the agent was started without permission for it";
   return cause instanceof Error ? cause.message : String(cause);
 }

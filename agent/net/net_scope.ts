@@ -14,7 +14,7 @@
  */
 import { normalAddress } from "../core/ip.ts";
 import { contains, type IpRange, parseRange } from "../route/ip_range.ts";
-import { parseNetEntry, PRIVATE_RANGES } from "../settings/net_entry.ts";
+import { type NetEntry, parseNetEntry, PRIVATE_RANGES } from "../settings/net_entry.ts";
 
 /** Addresses of granted names that are remembered. */
 const MAX_NOTED = 4096;
@@ -72,6 +72,12 @@ export class NetScope {
       this.#noted.set(normal, name);
       if (this.#noted.size > MAX_NOTED) this.#noted.delete(this.#noted.keys().next().value as string);
     }
+  }
+
+  /** Is a place that rules name within the scope as a whole? Of ranges their first address counts. */
+  covers({ kind, host, port }: NetEntry): boolean {
+    if (kind !== "name") return this.target(host, port ?? -1) !== null;
+    return this.#any || this.#grants(host.replace(/^\*\./, "x."), port ?? -1);
   }
 
   #grants(name: string, port: number | undefined): boolean {

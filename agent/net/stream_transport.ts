@@ -15,6 +15,7 @@
  * ```
  */
 import type { Socket } from "node:net";
+import { MeshError } from "../core/errors.ts";
 import type { StreamTarget, StreamTransport } from "../core/ports.ts";
 import type { CallConnection, Connect } from "./call_connection.ts";
 import { CallStream } from "./call_stream.ts";
@@ -31,7 +32,7 @@ const loadDiagnosis = () => import("./diagnose_connection.ts");
 
 export interface StreamTransportOptions {
   /** Names to addresses; default: the system's resolver. */
-  readonly resolve?: (hostname: string, signal: AbortSignal) => Promise<readonly string[]>;
+  readonly resolve?: (hostname: string, signal: AbortSignal, port: number) => Promise<readonly string[]>;
 }
 
 type Metadata = readonly (readonly [string, string])[];
@@ -39,7 +40,7 @@ type Metadata = readonly (readonly [string, string])[];
 /** Over connections of this kind. */
 export function createStreamTransport(
   connect: Connect,
-  { resolve = resolveName }: StreamTransportOptions = {},
+  { resolve = (host, signal) => resolveName(host, signal) }: StreamTransportOptions = {},
 ): StreamTransport {
   return {
     async open(target, metadata) {
@@ -139,8 +140,9 @@ class Dial {
     onStep("DNS");
     const { signal } = this.limit;
     try {
-      return await before(signal, resolve(host, signal));
+      return await before(signal, resolve(host, signal, this.target.port));
     } catch (cause) {
+      if (cause instanceof MeshError) throw cause;
       const state = signal.aborted
         ? this.#late(SILENCE)
         : cause instanceof Error && cause.message === SILENCE

@@ -9,10 +9,10 @@
  * Deno.exit(await supervisor.ended);
  * ```
  */
-import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import type { Log } from "../core/ports.ts";
 import { systemClock } from "../net/clock.ts";
 import type { LogOptions } from "../net/log.ts";
+import { restartText } from "../net/rights.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { readFacts } from "./facts.ts";
 import { type Scope, scopeChange, scopeOf } from "./scope.ts";
@@ -47,12 +47,7 @@ export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supe
       const next = await reread();
       if (next === undefined) return undefined;
       const restart = scopeChange(scope, scopeOf(next, await readFacts(next)));
-      if (restart.length > 0) {
-        const message = `Cannot change the rights of a running agent: want a restart for ${
-          restart.join(", ")
-        }`;
-        log.log("warn", formatDiagnostic(diagnostic("N113", message, { file: next.confDirectory })));
-      }
+      if (restart.length > 0) log.log("warn", restartText(restart, next.confDirectory));
       return { config: next, restart };
     },
   });

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { readSettings } from "../settings/read.ts";
+import type { AgentConfig } from "../settings/types.ts";
+import { nameserversOf } from "./facts.ts";
+import { rootsOf, scopeChange, type ScopeFacts, scopeOf } from "./scope.ts";
+
+const FACTS: ScopeFacts = {
+  nameservers: ["10.96.0.10", "2001:db8::53"],
+  realPaths: new Map(),
+  program: ["/program"],
+  places: [],
+};
+
+function settings(text: string, env: Record<string, string> = {}): AgentConfig {
+  const { config, diagnostics } = readSettings({
+    directory: "/conf",
+    label: "conf",
+    files: new Map([["chassis.yaml", text]]),
+    env: new Map(Object.entries(env)),
+  });
+  assert.ok(config !== undefined, JSON.stringify(diagnostics));
+  return config;
+}
+
+const PRIVATE = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "[::1]"];
+
+Deno.test("scope: of defaults, exactly what is needed and why", () => {
+  const { guard, grants, runtime, net } = scopeOf(settings("cse: {}"), FACTS);
+  assert.equal(guard, "runtime");
+  assert.deepEqual(runtime, {
+    net: ["127.0.0.1:30101", "127.0.0.1:30102", "10.96.0.10:53", "[2001:db8::53]:53", ...PRIVATE],
+    read: ["/conf", "/conf/rules", "/etc/resolv.conf", "/etc/hosts", "/program"],
+    env: ["DENO_TOKIO_MAX_IO_EVENTS_PER_TICK", "LOG_STREAM", "LOG_TOKENS"],
+  });
+  assert.deepEqual(net.slice(0, 2), ["10.96.0.10:53", "[2001:db8::53]:53"]);
+  assert.deepEqual(grants[0], {
+    right: "listen",
+    value: "127.0.0.1:30101",
+    because: "cse.protocols.http.listenAddress",
+    origin: "default",
+  });
+});
+
+Deno.test("scope: a control plane over TLS adds its address, certificates and token, with their places", () => {
+  const config = settings(`cse:
+  protocols:
+    http: {listenAddress: "[::1]:8080"}
+  service:
+    registry:
+      serviceDiscovery: {type: pilotv3, address: "grpcs://istiod.istio-system:15012,grpcs://203.0.113.1:15012"}
+  mesh:
+    permissions: {net: [10.1.0.0/16, "api.example.com:443"], read: [extra, /opt/x]}
+discovery: {certDirectory: certs, tokenFile: /var/run/token}
+`);
+  const { grants, runtime } = scopeOf(config, { ...FACTS, nameservers: [] });
+  assert.deepEqual(runtime.net, [
+    "[::1]:8080",
+    "127.0.0.1:30102",
+    "istiod.istio-system:15012",
+    "203.0.113.1:15012",
+    "10.1.0.0/16",
+    "api.example.com:443",
+  ]);
+  assert.deepEqual(runtime.read, [
+    "/conf",
+    ...["/conf/certs/root-cert.pem", "/conf/certs/cert-chain.pem", "/conf/certs/key.pem"],
+    "/var/run/token",
+    ...["/etc/resolv.conf", "/etc/hosts", "/conf/extra", "/opt/x", "/program"],
+  ]);
+  assert.deepEqual(grants.find(({ value }) => value === "10.1.0.0/16"), {
+    right: "connect",
+    value: "10.1.0.0/16",
+    because: "cse.mesh.permissions.net",
+    origin: "conf/chassis.yaml:8:24",
+  });
+});
+
+Deno.test("scope: any is shown as any, and a range of IPv6 is for the agent to hold", () => {
+  const any = scopeOf(settings("cse: {mesh: {permissions: {net: [any]}}}"), FACTS);
+  assert.deepEqual([any.guard, any.runtime.net], ["nobody", true]);
+  assert.ok(any.grants.some(({ right, value }) => right === "connect" && value === "any"));
+  const v6 = scopeOf(settings('cse: {mesh: {permissions: {net: [private, "fc00::/7"]}}}'), FACTS);
+  assert.deepEqual([v6.guard, v6.runtime.net], ["agent", true]);
+  assert.ok(v6.net.includes("[fc00::]/7"));
+});
+
+Deno.test("scope: places of rules come on top, unless they are inside", () => {
+  const places = [
+    { place: "10.9.9.9:80", where: "a.yaml:1" },
+    { place: "203.0.113.5:443", where: "a.yaml:1" },
+    { place: "api.example.com:443", where: "b.yaml:7" },
+  ];
+  const { grants } = scopeOf(settings("cse: {}"), { ...FACTS, places });
+  assert.deepEqual(
+    grants.filter(({ because }) => because === "rule file").map(({ value, origin }) => [value, origin]),
+    [
+      ["203.0.113.5:443", "a.yaml:1"],
+      ["api.example.com:443", "b.yaml:7"],
+    ],
+  );
+});
+
+Deno.test("scope: local ports listen, and connect to where they lead", () => {
+  const { runtime } = scopeOf(
+    settings("cse: {mesh: {tcp: {listeners: ['3306=db.example:3306']}, permissions: {net: [10.0.0.0/8]}}}"),
+    { ...FACTS, nameservers: [] },
+  );
+  assert.deepEqual(runtime.net, [
+    "127.0.0.1:30101",
+    "127.0.0.1:30102",
+    "127.0.0.1:3306",
+    "db.example:3306",
+    "10.0.0.0/8",
+  ]);
+});
+
+Deno.test("scope: links lead where their directories lead; a mounted token into its directory", () => {
+  const config = settings(
+    `cse: {service: {registry: {serviceDiscovery: {type: pilotv3, address: "grpcs://i:1"}}}}
+discovery: {tokenFile: /var/run/secrets/token}
+`,
+  );
+  assert.ok(rootsOf(config).includes("/var/run/secrets"));
+  assert.ok(rootsOf(config).includes("/etc/certs"));
+  const realPaths = new Map([["/var/run/secrets", "/run/secrets"], ["/conf", "/mnt/conf"]]);
+  const { roots } = scopeOf(config, { ...FACTS, realPaths });
+  assert.ok(roots.includes("/run/secrets") && roots.includes("/mnt/conf") && roots.includes("/etc/certs"));
+  assert.ok(!roots.includes("/var/run/secrets") && !roots.includes("/conf"));
+});
+
+Deno.test("scope: what a restart would change", () => {
+  const now = scopeOf(settings("cse: {}"), FACTS);
+  const next = scopeOf(
+    settings("cse: {mesh: {permissions: {net: [private, 203.0.113.5], read: [/x]}}}"),
+    { ...FACTS, nameservers: ["10.96.0.10"] },
+  );
+  assert.deepEqual(scopeChange(now, next), [
+    "+connect 203.0.113.5",
+    "+read /x",
+    "-connect [2001:db8::53]:53",
+  ]);
+  assert.deepEqual(scopeChange(now, now), []);
+});
+
+Deno.test("facts: name servers of resolv.conf", () => {
+  const text =
+    "search a.b\n# nameserver 1.1.1.1\nnameserver 10.0.0.1\n\tnameserver fe80::1%eth0 # x\noptions ndots:5\n";
+  assert.deepEqual(nameserversOf(text), ["10.0.0.1", "fe80::1"]);
+});
