@@ -34,10 +34,10 @@ export function envoyRoute(route: Route): JsonObject {
 }
 
 function envoyAction(action: RouteAction): JsonObject {
-  const { retryPolicy, requestMirrorPolicies, maxGrpcTimeout } = action;
+  const { retryPolicy, requestMirrorPolicies } = action;
   return {
-    ...plain(action, "retryPolicy", "requestMirrorPolicies", "maxGrpcTimeout"),
-    ...(maxGrpcTimeout === undefined ? {} : { maxStreamDuration: { grpcTimeoutHeaderMax: maxGrpcTimeout } }),
+    // maxGrpcTimeout stays, as istiod sends it: what replaces it in Envoy leaves calls without a grpc-timeout unbounded.
+    ...plain(action, "retryPolicy", "requestMirrorPolicies"),
     ...(retryPolicy === undefined ? {} : { retryPolicy: envoyRetry(retryPolicy) }),
     ...(requestMirrorPolicies === undefined ? {} : {
       requestMirrorPolicies: requestMirrorPolicies.map((m) => ({

@@ -44,7 +44,8 @@ export function answer(
   body.begin(bodyLength(ex.method, head));
 
   let framing: Framing;
-  if (body.done) framing = head.contentLength === 0 && ex.method !== "HEAD" ? "length" : "none";
+  const empty = body.done && (body.trailers === null || ex.method === "HEAD");
+  if (empty) framing = head.contentLength === 0 && ex.method !== "HEAD" ? "length" : "none";
   else if (head.contentLength >= 0) framing = "length";
   else framing = responder.http11 ? "chunked" : "close";
   if (framing === "close" || ex.pumping || proxy.draining) responder.persistent = false;
@@ -66,14 +67,14 @@ export function answer(
   if (fields !== null) writeFields(out, fields);
   if (framing === "chunked") out.text("Transfer-Encoding: chunked\r\n");
   // HTTP/2 needs no length to tell that there is no body; a client of HTTP/1.1 would wait for one.
-  if (ex.upstreamHttp2 && body.done && !ex.http2 && tellsNoLength(ex, head)) {
+  if (ex.upstreamHttp2 && empty && !ex.http2 && tellsNoLength(ex, head)) {
     out.text("content-length: 0\r\n");
   }
   writeConnection(ex, out);
   out.text("\r\n");
   responder.begin(out, status, framing);
 
-  if (body.done) {
+  if (empty) {
     if (isGrpc(ex.head)) ex.grpcStatus = grpcStatusIn(head);
     return responder.end(null);
   }

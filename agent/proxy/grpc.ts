@@ -22,13 +22,13 @@ export function isGrpc(head: MessageHead): boolean {
 
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 
-/** Milliseconds of a grpc-timeout header, at least 1; 0 when there is none or it is not well-formed. */
+/** Milliseconds of a grpc-timeout header, at least 1; 0 when there is none or it is not well-formed (the number has to be positive). */
 export function grpcTimeoutMs(head: MessageHead): number {
   const value = head.value("grpc-timeout");
   if (value === undefined) return 0;
   const match = /^(\d{1,8})([HMSmun])$/.exec(value);
   if (match === null) return 0;
-  return Math.max(1, Math.ceil(Number(match[1]) * UNITS[match[2]!]!));
+  return Math.ceil(Number(match[1]) * UNITS[match[2]!]!);
 }
 
 /** The number in `grpc-status` of a head (a trailers-only answer); -1 when there is none. */

@@ -86,12 +86,6 @@ const DOWN: readonly Down[] = [
     seen: [/^headers 1 "HTTP\/1.1 200 /, /^reset 1 INTERNAL_ERROR$/],
   },
   {
-    what: "CONNECT is taken over HTTP/1.1 only",
-    request: "CONNECT svc.test:80 HTTP/1.1\r\n\r\n",
-    answer: OK,
-    seen: [/^headers 1 "HTTP\/1.1 501 /],
-  },
-  {
     what: "no authority and no Host is 400",
     request: "GET / HTTP/1.1\r\n\r\n",
     answer: OK,
@@ -189,6 +183,15 @@ const UP: readonly {
     trailers: "x-t: 1\r\n",
     got: /^headers 1 "GET/,
     seen: /2\r\nok\r\n0\r\nx-t: 1\r\n\r\n$/,
+  },
+  {
+    what: "trailers right behind the head",
+    request: "GET / HTTP/1.1\r\nHost: svc.test\r\n\r\n",
+    answer: "HTTP/1.1 200 OK\r\n\r\n",
+    body: "",
+    trailers: "grpc-status: 0\r\n",
+    got: /^headers 1 "GET/,
+    seen: /Transfer-Encoding: chunked\r\n(?![^]*content-length)[^]*\r\n\r\n0\r\ngrpc-status: 0\r\n\r\n$/,
   },
   {
     what: "an answer of a head alone has a length of 0",
