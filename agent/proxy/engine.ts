@@ -27,6 +27,8 @@ export type Framing =
   | "length"
   /** The head carries `Transfer-Encoding: chunked`; the responder does the framing. */
   | "chunked"
+  /** None to come: the connection, or stream, becomes a tunnel. */
+  | "tunnel"
   /** To an HTTP/1.0 client: the connection closes. */
   | "close";
 
@@ -55,7 +57,7 @@ export interface Responder {
   abort(): void;
   /**
    * Gives up the connection for a tunnel (CONNECT, 101): the reading side with bytes already received, and the stream to write to, which the
-   * caller closes. To be called after the head was sent with `begin` and `end(null)`. null where the engine cannot tunnel.
+   * caller closes. To be called after the head was sent with `begin` (framing `tunnel`) and `end(null)`. null where the engine cannot tunnel.
    */
   takeOver(): { input: Input; stream: ByteStream } | null;
   readonly canTunnel: boolean;

@@ -76,6 +76,8 @@ export class Exchange {
   replayable = false;
   /** The client asked for another protocol and the answer may be 101. */
   upgrading = false;
+  /** Sec-WebSocket-Key of the agent's own, for a client of HTTP/2. */
+  webSocketKey = "";
   timeoutMs = 0;
   perTryTimeoutMs = 0;
   /** Path and host as the upstream gets them, and the header lines that rules added: what `%REQ(x)%` reads from then on. */

@@ -10,7 +10,7 @@ import type { MessageHead } from "../wire/http1/head.ts";
 import { Http2Connection, type Http2Handler, type Http2Stream } from "../wire/http2/connection.ts";
 import { HEAD_TOO_LARGE, problemOf } from "../wire/http2/problems.ts";
 import type { ProxyContext } from "./context.ts";
-import { describeBroken, Exchange } from "./exchange.ts";
+import { describeBroken, Exchange, NO_BODY } from "./exchange.ts";
 import { headPool, trailerLines } from "./h2_heads.ts";
 import { Http2Link } from "./h2_link.ts";
 import { ServerStream } from "./h2_server_stream.ts";
@@ -94,7 +94,8 @@ export class Http2Downstream implements Http2Handler {
     if (!h2.closed) {
       const ex = new Exchange(
         head,
-        stream.body,
+        // What comes on a tunnel is no body.
+        h2.connect ? NO_BODY : stream.body,
         stream,
         this.stream.remote,
         this.stream.local,

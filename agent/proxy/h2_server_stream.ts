@@ -3,15 +3,19 @@ import { MeshError } from "../core/errors.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import type { MessageHead } from "../wire/http1/head.ts";
 import type { Http2Connection, Http2Stream } from "../wire/http2/connection.ts";
-import { CANCEL, INTERNAL_ERROR, NO_ERROR } from "../wire/http2/problems.ts";
+import { CANCEL, CONNECT_ERROR, INTERNAL_ERROR, NO_ERROR } from "../wire/http2/problems.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
 import type { Exchange, Framing, Responder } from "./exchange.ts";
 import { isGrpc } from "./grpc.ts";
 import { Http2Body } from "./h2_body.ts";
 import type { Http2Link } from "./h2_link.ts";
+import { Http2Tunnel } from "./h2_tunnel.ts";
+import { Input } from "./input.ts";
 
 const CONTINUE = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
+/** First buffer of a tunnel, bytes; it grows with what comes. */
+const TUNNEL_BUFFER_BYTES = 2 * 1024;
 const DONE: Promise<void> = Promise.resolve();
 
 export class ServerStream implements Responder, Expirable {
@@ -19,13 +23,15 @@ export class ServerStream implements Responder, Expirable {
   slot = -1;
   // ---- Responder
   readonly http11 = true;
-  readonly canTunnel = false;
+  readonly canTunnel = true;
   begun = false;
   persistent = true;
   sent = 0;
   readonly body: Http2Body;
   exchange: Exchange | null = null;
   #out: ByteWriter | null = null;
+  #framing: Framing = "none";
+  #tunnel: Http2Tunnel | null = null;
   #ended = false;
   #writing = false;
   #continued = false;
@@ -40,8 +46,8 @@ export class ServerStream implements Responder, Expirable {
     endStream: boolean,
   ) {
     this.body = new Http2Body(this, endStream ? 0 : head.contentLength);
-    // A length of 0 that is announced still has its end to come.
-    if (endStream) return;
+    // A length of 0 that is announced still has its end to come. A tunnel waits as long as the splice lets it.
+    if (endStream || h2.connect) return;
     this.body.beforeWait = () => this.#waitForBody();
     this.body.afterWait = () => this.#disarm();
   }
@@ -107,6 +113,7 @@ export class ServerStream implements Responder, Expirable {
   }
 
   resume(): void {
+    this.#tunnel?.resume();
     const resume = this.#resume;
     this.#resume = null;
     resume?.();
@@ -130,9 +137,18 @@ export class ServerStream implements Responder, Expirable {
     return DONE;
   }
 
-  begin(out: ByteWriter, _status: number, _framing: Framing): void {
+  begin(out: ByteWriter, status: number, framing: Framing): void {
+    if (this.h2.connect && status < 300 && framing !== "tunnel") {
+      // The client would take it for its tunnel (RFC 9113 section 8.5, RFC 8441 section 5).
+      throw new MeshError(
+        "P306",
+        `Cannot answer CONNECT with ${status}: that would be a tunnel, and nobody switched protocols`,
+        { side: "upstream" },
+      );
+    }
     this.begun = true;
     this.#out = out;
+    this.#framing = framing;
   }
 
   data(bytes: Uint8Array, last: boolean): Promise<void> {
@@ -155,7 +171,8 @@ export class ServerStream implements Responder, Expirable {
     const { h2 } = this;
     if (h2.closed) return this.#refuse();
     this.#ended = true;
-    if (trailers === null) {
+    if (this.#framing === "tunnel") this.#sendHead(false);
+    else if (trailers === null) {
       if (!this.#sendHead(true)) this.connection.sendEnd(h2);
     } else {
       this.#sendHead(false);
@@ -173,8 +190,11 @@ export class ServerStream implements Responder, Expirable {
     this.link.flush();
   }
 
-  takeOver(): null {
-    return null;
+  takeOver(): { input: Input; stream: Http2Tunnel } {
+    // A stream that was upgraded ends as its own protocol does: a cut is a cancel (RFC 8441 section 5).
+    const cutCode = this.head.upgrade ? CANCEL : CONNECT_ERROR;
+    const stream = this.#tunnel = new Http2Tunnel(this.connection, this.link, this.h2, this.body, cutCode);
+    return { input: new Input(stream, this.proxy.buffers, TUNNEL_BUFFER_BYTES), stream };
   }
 
   /** True when the head went out now. */

@@ -13,6 +13,7 @@ import { formatContext } from "./format.ts";
 import { grpcTimeoutMs, isGrpc } from "./grpc.ts";
 import { newRequestId } from "./ids.ts";
 import type { RequestHeadView } from "./request_view.ts";
+import { isWebSocket, newKey } from "./websocket.ts";
 
 const DROP: Uint8Array = (() => {
   const t = HOP_BY_HOP.slice();
@@ -91,8 +92,13 @@ export function prepare(
   ex.upgrading = head.upgrade && head.upgradeIndex >= 0 && body.length === 0 && head.minor === 1 &&
     ex.responder.canTunnel && !ex.upstreamHttp2 && !isHttp2Upgrade(head.valueAt(head.upgradeIndex));
   if (ex.upgrading) {
+    const protocol = head.valueAt(head.upgradeIndex);
     out.line("Connection", "Upgrade");
-    out.line("Upgrade", head.valueAt(head.upgradeIndex));
+    out.line("Upgrade", protocol);
+    if (ex.http2 && isWebSocket(protocol) && head.value("sec-websocket-key") === undefined) {
+      ex.webSocketKey = newKey(proxy.rng);
+      out.line("Sec-WebSocket-Key", ex.webSocketKey);
+    }
   }
   if (ex.upstreamHttp2 && takesTrailers(ex)) out.text("te: trailers\r\n");
   // HTTP/2 has frames.

@@ -3,7 +3,7 @@ import { MeshError } from "../core/errors.ts";
 import type { ProxyContext } from "./context.ts";
 import { l4Target, planOf } from "./destination.ts";
 import type { Exchange } from "./exchange.ts";
-import { HOP_BY_HOP } from "../wire/http1/head.ts";
+import { HOP_BY_HOP, type MessageHead } from "../wire/http1/head.ts";
 import { copyLines } from "./fields.ts";
 import { peekHello } from "./peek_hello.ts";
 import { checkLoop, checkSynced } from "./select.ts";
@@ -11,6 +11,7 @@ import type { RequestHeadView } from "./request_view.ts";
 import { type Client, splice } from "./splice.ts";
 import { openTcp } from "./tcp.ts";
 import type { UpstreamConnection } from "./upstream.ts";
+import { acceptOf } from "./websocket.ts";
 
 /** CONNECT host:port. */
 export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHeadView): Promise<void> {
@@ -22,9 +23,7 @@ export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHe
   if (!ex.responder.canTunnel) {
     throw new MeshError(
       "P111",
-      `Cannot tunnel to "${ex.authority}": ${
-        ex.http2 ? "CONNECT is taken over HTTP/1.1 only" : "the serve engine has no tunnels"
-      }`,
+      `Cannot tunnel to "${ex.authority}": the serve engine has no tunnels`,
     );
   }
   const target = l4Target(proxy, ex, host, port);
@@ -49,7 +48,7 @@ async function accept(proxy: ProxyContext, ex: Exchange): Promise<Client> {
   const out = ex.out = proxy.buffers.takeWriter();
   out.text("HTTP/1.1 200 Connection established\r\n\r\n");
   ex.status = 200;
-  ex.responder.begin(out, 200, "none");
+  ex.responder.begin(out, 200, "tunnel");
   await ex.responder.end(null);
   return takeOver(ex);
 }
@@ -70,18 +69,36 @@ export async function upgraded(
 ): Promise<void> {
   const { head } = connection;
   const out = ex.out!;
-  ex.status = 101;
+  // In HTTP/2 a success says it, without the fields of the connection (RFC 8441 section 5).
+  ex.status = ex.http2 ? 200 : 101;
   ex.details = "via_upstream";
+  const accept = ex.webSocketKey === "" ? -1 : await checkAccept(ex, head);
   out.clear();
-  out.text("HTTP/1.1 ");
-  out.span(head.buf, head.start + 9, head.reasonEnd);
+  out.text(ex.http2 ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 101 Switching Protocols\r\n");
+  copyLines(head, out, HOP_BY_HOP, accept);
+  if (!ex.http2) {
+    if (head.upgradeIndex >= 0) out.line("Upgrade", head.valueAt(head.upgradeIndex));
+    out.text("Connection: Upgrade\r\n");
+  }
   out.text("\r\n");
-  copyLines(head, out, HOP_BY_HOP, -1);
-  if (head.upgradeIndex >= 0) out.line("Upgrade", head.valueAt(head.upgradeIndex));
-  out.text("Connection: Upgrade\r\n\r\n");
   ex.responder.persistent = false;
-  ex.responder.begin(out, 101, "none");
+  ex.responder.begin(out, ex.status, "tunnel");
   await ex.responder.end(null);
   const { tunnelIdleMs } = proxy.config.proxy.timeouts;
   await splice(proxy, ex, takeOver(ex), connection, { idleMs: tunnelIdleMs, maxDurationMs: Infinity });
+}
+
+/** Of an upstream that got a key of the agent's own: its proof, which the client did not ask for (RFC 6455 section 4.1). */
+async function checkAccept(ex: Exchange, head: MessageHead): Promise<number> {
+  const wanted = await acceptOf(ex.webSocketKey);
+  for (let i = 0; i < head.count; i++) {
+    if (head.nameAt(i).toLowerCase() !== "sec-websocket-accept") continue;
+    if (head.valueAt(i) === wanted) return i;
+    break;
+  }
+  throw new MeshError(
+    "P306",
+    `Cannot read the answer of ${ex.upstreamHost}: it switches to WebSocket without the proof that it read the key`,
+    { side: "upstream" },
+  );
 }

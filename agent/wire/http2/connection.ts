@@ -154,14 +154,17 @@ export class Http2Connection {
       this.streams.size < this.peer.maxConcurrentStreams;
   }
 
-  /** Client: opens a stream with a request head; null when that cannot be now. */
-  request(head: Uint8Array, endStream: boolean, https = false): Http2Stream | null {
+  /**
+   * Client: opens a stream with a request head; null when that cannot be now. `protocol`: as an extended CONNECT (RFC 8441), only when
+   * `peer.connectProtocol` allows it.
+   */
+  request(head: Uint8Array, endStream: boolean, https = false, protocol = ""): Http2Stream | null {
     if (!this.canRequest) return null;
     const stream = this.#open(this.#streams.nextId);
     this.#streams.nextId += 2;
     const sending = this.#sending;
     const start = sending.beginBlock();
-    const method = sending.messages.request(sending.out, head, https);
+    const method = sending.messages.request(sending.out, head, https, protocol);
     sending.endBlock(start, stream.id, endStream);
     stream.headSent = true;
     stream.https = https;

@@ -15,6 +15,8 @@ export const AUTHORITY = 34;
 export const PATH = 35;
 export const STATUS = 36;
 export const UNKNOWN_PSEUDO = 37;
+/** RFC 8441. */
+export const PROTOCOL = 38;
 /** From here on: malformed, {@link malformation} says how. */
 export const FIRST_BAD = 48;
 const BAD_CONNECTION_FIELD = 48;
@@ -92,6 +94,8 @@ function pseudoKind(buf: Uint8Array, start: number, end: number): number {
       if (equalsText(buf, start, end, ":method")) return METHOD;
       if (equalsText(buf, start, end, ":scheme")) return SCHEME;
       return equalsText(buf, start, end, ":status") ? STATUS : UNKNOWN_PSEUDO;
+    case 9:
+      return equalsText(buf, start, end, ":protocol") ? PROTOCOL : UNKNOWN_PSEUDO;
     case 10:
       return equalsText(buf, start, end, ":authority") ? AUTHORITY : UNKNOWN_PSEUDO;
   }

@@ -1,11 +1,12 @@
 /**
  * What a header section of HTTP/2 must be (RFC 9113 section 8), checked while its fields come out of the decoder, and its shape
  * inside the agent: a {@link MessageHead} as an HTTP/1.1 parser would have filled it. Pseudo-header fields become the first line and
- * `host`, so `head.text` is `GET /path HTTP/1.1`, `host: ...`, the fields in lower case; crumbs of Cookie are one line.
+ * `host`, so `head.text` is `GET /path HTTP/1.1`, `host: ...`, the fields in lower case; crumbs of Cookie are one line. Extended CONNECT
+ * (RFC 8441) becomes what it is in HTTP/1.1: a GET with `upgrade: PROTOCOL`.
  */
 import { Buffer } from "node:buffer";
 import { equalsIgnoreCase, TARGET, TOKEN } from "../http1/bytes.ts";
-import { CONTENT_LENGTH, HOST, MessageHead, noteField, OTHER } from "../http1/head.ts";
+import { CONTENT_LENGTH, HOST, MessageHead, noteField, OTHER, UPGRADE } from "../http1/head.ts";
 import {
   AUTHORITY,
   COOKIE,
@@ -14,6 +15,7 @@ import {
   malformation,
   METHOD,
   PATH,
+  PROTOCOL,
   SCHEME,
   STATUS,
 } from "./field_kinds.ts";
@@ -55,6 +57,8 @@ export class HeadPool {
 const HTTP_1_1 = text(" HTTP/1.1\r\n");
 const STATUS_LINE = text("HTTP/1.1 ");
 const HOST_LINE = text("host: ");
+const UPGRADE_LINE = text("upgrade: ");
+const GET = text("GET");
 
 function text(s: string): Uint8Array {
   return new TextEncoder().encode(s);
@@ -87,6 +91,8 @@ export class HeadBuilder implements FieldSink {
   #authorityEnd = -1;
   #status = 0;
   #statusEnd = -1;
+  #protocol = 0;
+  #protocolEnd = -1;
 
   constructor(readonly maxListSize: number) {}
 
@@ -110,6 +116,7 @@ export class HeadBuilder implements FieldSink {
       this.#schemeEnd =
       this.#authorityEnd =
       this.#statusEnd =
+      this.#protocolEnd =
         -1;
   }
 
@@ -156,6 +163,10 @@ export class HeadBuilder implements FieldSink {
       this.#head = null;
     }
     if (this.#problem === 0 && this.full) this.#problem = problem.HEAD_TOO_LARGE;
+    // An upgrade goes on as a request that has no body.
+    if (this.#problem === 0 && this.#protocolEnd >= 0 && head.contentLength >= 0) {
+      this.#problem = problem.BAD_EXTENDED_CONNECT;
+    }
     if (this.#problem === 0 && head.badExpect) this.#problem = problem.BAD_EXPECTATION;
     this.ensure(2);
     this.buf[this.at++] = 13;
@@ -258,6 +269,11 @@ export class HeadBuilder implements FieldSink {
         this.#status = start;
         this.#statusEnd = end;
         return 0;
+      case PROTOCOL:
+        if (this.#protocolEnd >= 0) return problem.REPEATED_PSEUDO;
+        this.#protocol = start;
+        this.#protocolEnd = end;
+        return 0;
       default:
         return problem.UNKNOWN_PSEUDO;
     }
@@ -274,15 +290,17 @@ export class HeadBuilder implements FieldSink {
     if (trouble !== 0) return trouble;
     const head = this.#head!;
     // CONNECT has its authority where others have a path.
-    const from = this.connect ? this.#authority : this.#path;
-    const to = this.connect ? this.#authorityEnd : this.#pathEnd;
+    const extended = this.#protocolEnd >= 0;
+    const bare = this.connect && !extended;
+    const from = bare ? this.#authority : this.#path;
+    const to = bare ? this.#authorityEnd : this.#pathEnd;
     const hasHost = this.#authorityEnd >= 0;
-    const methodLength = this.#methodEnd - this.#method;
+    const methodLength = extended ? GET.length : this.#methodEnd - this.#method;
     this.ensure(methodLength + to - from + (hasHost ? this.#authorityEnd - this.#authority : 0) + 24);
     const { buf } = this;
     let at = this.at;
     head.start = at;
-    copyBytes(buf, this.#method, methodLength, buf, at);
+    copyBytes(extended ? GET : buf, extended ? 0 : this.#method, methodLength, buf, at);
     at += methodLength;
     head.methodEnd = at;
     buf[at++] = 32;
@@ -310,7 +328,21 @@ export class HeadBuilder implements FieldSink {
     head.hostIndex = 0;
     head.hostCount = 1;
     this.at = valueEnd + 2;
+    if (extended) this.#upgrade();
     return 0;
+  }
+
+  #upgrade(): void {
+    const length = this.#protocolEnd - this.#protocol;
+    this.ensure(UPGRADE_LINE.length + length + 2);
+    const { at, buf } = this;
+    copyBytes(UPGRADE_LINE, 0, UPGRADE_LINE.length, buf, at);
+    copyBytes(buf, this.#protocol, length, buf, at + UPGRADE_LINE.length);
+    const valueEnd = at + UPGRADE_LINE.length + length;
+    buf[valueEnd] = 13;
+    buf[valueEnd + 1] = 10;
+    this.#field("upgrade".length, length, UPGRADE);
+    this.#head!.upgrade = true;
   }
 
   #checkRequest(): number {
@@ -324,7 +356,14 @@ export class HeadBuilder implements FieldSink {
       }
     }
     this.connect = equalsText(buf, this.#method, this.#methodEnd, "CONNECT");
-    if (this.connect) {
+    if (this.#protocolEnd >= 0) {
+      if (!this.connect || this.#authorityEnd <= this.#authority || this.#protocolEnd === this.#protocol) {
+        return problem.BAD_EXTENDED_CONNECT;
+      }
+      for (let i = this.#protocol; i < this.#protocolEnd; i++) {
+        if (TOKEN[buf[i]!] === 0) return problem.BAD_EXTENDED_CONNECT;
+      }
+    } else if (this.connect) {
       const bare = this.#schemeEnd < 0 && this.#pathEnd < 0;
       return bare && this.#authorityEnd > this.#authority ? 0 : problem.BAD_CONNECT;
     }

@@ -14,6 +14,8 @@ const METHOD_NAME = pseudo(":method");
 const PATH_NAME = pseudo(":path");
 const AUTHORITY_NAME = pseudo(":authority");
 const STATUS_NAME = pseudo(":status");
+const PROTOCOL_NAME = pseudo(":protocol");
+const CONNECT = new TextEncoder().encode("CONNECT");
 
 /** Indexes of the static table. */
 const GET = 2;
@@ -41,16 +43,22 @@ export class MessageEncoder {
 
   /**
    * Encodes the block of a request head: `METHOD target HTTP/1.1`, lines, empty line. Gives {@link OTHER_METHOD}, {@link HEAD_METHOD}
-   * or {@link CONNECT_METHOD}.
+   * or {@link CONNECT_METHOD}. With a `protocol` the head is that of an upgrade to it, and the block an extended CONNECT (RFC 8441
+   * section 4).
    */
-  request(out: Output, head: Uint8Array, https: boolean): number {
+  request(out: Output, head: Uint8Array, https: boolean, protocol = ""): number {
     const hpack = this.#hpack;
     hpack.beginBlock(out);
     const methodEnd = head.indexOf(32);
     const target = methodEnd + 1;
     const targetEnd = head.indexOf(32, target);
-    const connect = equalsText(head, 0, methodEnd, "CONNECT");
-    if (equalsText(head, 0, methodEnd, "GET")) hpack.indexed(out, GET);
+    const extended = protocol !== "";
+    const connect = !extended && equalsText(head, 0, methodEnd, "CONNECT");
+    if (extended) {
+      const name = new TextEncoder().encode(protocol);
+      this.#pseudo(out, METHOD_NAME, CONNECT, 0, CONNECT.length);
+      this.#pseudo(out, PROTOCOL_NAME, name, 0, name.length);
+    } else if (equalsText(head, 0, methodEnd, "GET")) hpack.indexed(out, GET);
     else if (equalsText(head, 0, methodEnd, "POST")) hpack.indexed(out, POST);
     else this.#pseudo(out, METHOD_NAME, head, 0, methodEnd);
     if (connect) {
@@ -62,7 +70,7 @@ export class MessageEncoder {
       this.#authority(out, head, targetEnd);
     }
     this.#lines(out, head, head.indexOf(10, targetEnd) + 1, HOST);
-    if (connect) return CONNECT_METHOD;
+    if (connect || extended) return CONNECT_METHOD;
     return equalsText(head, 0, methodEnd, "HEAD") ? HEAD_METHOD : OTHER_METHOD;
   }
 

@@ -343,6 +343,11 @@ export const BAD_CONNECT = stream(
   "9113 section 8.5",
   "CONNECT has :scheme or :path, or no :authority",
 );
+export const BAD_EXTENDED_CONNECT = stream(
+  PROTOCOL_ERROR,
+  "8441 section 4",
+  ":protocol stands with another method than CONNECT, without :authority or beside Content-Length, or is no token",
+);
 export const BAD_STATUS = stream(
   PROTOCOL_ERROR,
   "9113 section 8.3.2",

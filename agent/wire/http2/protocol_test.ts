@@ -227,6 +227,7 @@ const SERVER: Row[] = [
 ];
 
 /** Each is a request that is reset with PROTOCOL_ERROR, or null for a good one. */
+const EXTENDED = [":method: CONNECT", ":protocol: websocket", ":scheme: http", ":path: /", ":authority: a"];
 const HEADS: [rfc: string, what: string, lines: string[], bad: boolean][] = [
   ["8.2.1", "an upper-case name", [...GET, "X-A: b"], true],
   ["8.2.1", "an empty name", [...GET, ": b"], true],
@@ -276,13 +277,14 @@ const HEADS: [rfc: string, what: string, lines: string[], bad: boolean][] = [
   ["8.5", "CONNECT", [":method: CONNECT", ":authority: a:1"], false],
   ["8.5", "CONNECT with a path", [":method: CONNECT", ":path: /", ":authority: a:1"], true],
   ["8.5", "CONNECT without authority", [":method: CONNECT"], true],
-  ["8.5", "extended CONNECT, which we did not offer", [
-    ":method: CONNECT",
-    ":protocol: websocket",
-    ":scheme: http",
-    ":path: /",
-    ":authority: a",
-  ], true],
+  ["8441 4", "extended CONNECT", EXTENDED, false],
+  ["8441 4", "extended CONNECT without :path", EXTENDED.filter((line) => !line.startsWith(":path")), true],
+  ["8441 4", "extended CONNECT without :scheme", EXTENDED.filter((line) => !line.startsWith(":sch")), true],
+  ["8441 4", "extended CONNECT without :authority", EXTENDED.slice(0, -1), true],
+  ["8441 4", "extended CONNECT with a body's length", [...EXTENDED, "content-length: 0"], true],
+  ["8441 4", ":protocol of no token", EXTENDED.map((line) => line.replace("web", "web ")), true],
+  ["8441 4", ":protocol twice", [...EXTENDED, EXTENDED[1]!], true],
+  ["8441 4", ":protocol beside GET", [...GET, ":protocol: websocket"], true],
   ["8.1.1", "a content-length that is no number", [...GET, "content-length: +0"], true],
   ["8.1.1", "two of them", [...GET, "content-length: 0", "content-length: 0"], true],
   ["8.1.1", "content-length 0", [...GET, "content-length: 0"], false],

@@ -115,7 +115,7 @@ export const DEFAULT_LIMITS: Http2Limits = {
 export function announced(limits: Http2Limits, server: boolean): number[] {
   const pairs: number[] = [];
   if (limits.headerTableSize !== DEFAULT_TABLE_SIZE) pairs.push(HEADER_TABLE_SIZE, limits.headerTableSize);
-  if (server) pairs.push(MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams);
+  if (server) pairs.push(MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams, ENABLE_CONNECT_PROTOCOL, 1);
   else pairs.push(ENABLE_PUSH, 0);
   if (limits.streamWindow !== DEFAULT_WINDOW) pairs.push(INITIAL_WINDOW_SIZE, limits.streamWindow);
   if (limits.maxFrameSize !== DEFAULT_FRAME_SIZE) pairs.push(MAX_FRAME_SIZE, limits.maxFrameSize);
