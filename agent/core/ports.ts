@@ -19,12 +19,21 @@ export interface StreamAddress {
   readonly port: number;
 }
 
-/** A connected byte stream. `read` gives the number of bytes put into the buffer, or null at end of input. */
+/**
+ * A connected byte stream, both halves of its own: each ends without the other. What fails rejects with an Error that is no TypeError.
+ * tests/conformance/byte_stream_test.ts has the rules as rows.
+ */
 export interface ByteStream {
+  /**
+   * The number of bytes put into the buffer (0 only for an empty one), or null at end of input, then for ever. Nobody reading holds the
+   * peer back. Reads that overlap are served in order.
+   */
   read(into: Uint8Array): Promise<number | null>;
-  /** May write fewer bytes than given; returns the count. */
+  /** May write fewer bytes than given; returns the count. The buffer is free again then, and not before. */
   write(from: Uint8Array): Promise<number>;
+  /** Ends the own half, after what was written; idempotent. */
   closeWrite(): Promise<void>;
+  /** Ends both at once: what is under way rejects. Idempotent. */
   close(): void;
 }
 
@@ -41,8 +50,8 @@ export interface Listener {
 }
 
 export interface Dialer {
-  /** Connects to an IP literal. Rejects with MeshError P-codes on refusal and time-out. */
-  dial(address: StreamAddress, timeoutMs: number): Promise<AcceptedStream>;
+  /** Connects to an IP literal. Rejects with MeshError P-codes on refusal and time-out. `keepAlive`: the kernel probes it when silent. */
+  dial(address: StreamAddress, timeoutMs: number, keepAlive?: boolean): Promise<AcceptedStream>;
 }
 
 export interface Resolver {
@@ -89,7 +98,7 @@ export interface StreamTarget {
   readonly tokenFile?: string;
   /** Largest message taken in, bytes. */
   readonly maxMessageBytes: number;
-  /** Interval of HTTP/2 pings, ms; 0 = none (TCP keepalive stays). */
+  /** Interval of HTTP/2 pings, ms; 0 = none (TCP keepalive stays, as the system has it). */
   readonly keepaliveMs: number;
   /** From DNS to the open connection, ms. */
   readonly connectTimeoutMs: number;

@@ -2,15 +2,14 @@
  * One connection to one IP address of a control plane and one gRPC call on it: what stream_transport.ts dials, whoever carries it
  * (h2_connection.ts or grpc_connection.ts). Both are configured by what stands here.
  */
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import type { CallEnd } from "./connect_error.ts";
 
 /** Answer to a ping must come within this, ms (or within the interval when that is shorter). */
 export const KEEPALIVE_TIMEOUT_MS = 15_000;
 /** Flow-control window of stream and connection, bytes: a push of tens of MB must not wait for round trips. */
 export const WINDOW_BYTES = 4 << 20;
-/** First TCP keepalive probe after this long without a byte, ms, where the socket can be told. */
-export const TCP_KEEPALIVE_MS = 30_000;
 
 export interface ConnectionPlan {
   /** IP literal. */
@@ -25,7 +24,7 @@ export interface ConnectionPlan {
   /** Gives up the dial. */
   readonly signal: AbortSignal;
   /** TLS over the connected socket; absent = plaintext. */
-  readonly secure?: (socket: Socket) => Promise<Socket>;
+  readonly secure?: (socket: Duplex) => Promise<TLSSocket>;
   /** The TCP connection stands. */
   readonly onConnected: () => void;
 }

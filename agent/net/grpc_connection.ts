@@ -14,12 +14,14 @@ import {
   type CallConnection,
   type ConnectionPlan,
   KEEPALIVE_TIMEOUT_MS,
-  TCP_KEEPALIVE_MS,
   WINDOW_BYTES,
 } from "./call_connection.ts";
 import type { CallEnd } from "./connect_error.ts";
 import { GrpcDecoder } from "./grpc_decoder.ts";
 import { backoffOver, oneAddressOptions, oneAddressTarget, registerOneAddress } from "./grpc_one_address.ts";
+
+/** First TCP keepalive probe after this long without a byte, ms: finds a dead peer where pings are not allowed. */
+const TCP_KEEPALIVE_MS = 30_000;
 
 class OwnCredentials extends grpc.ChannelCredentials {
   constructor(readonly secure: boolean, readonly connect: (socket: Socket) => Promise<Socket>) {

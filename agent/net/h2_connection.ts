@@ -1,6 +1,6 @@
 /**
- * One gRPC call (grpc.io, "gRPC over HTTP2") on a connection of its own, by the HTTP/2 codec of wire/http2: over Deno.connect, or over
- * node:tls where the plan wants TLS.
+ * One gRPC call (grpc.io, "gRPC over HTTP2") on a connection of its own, by the HTTP/2 codec of wire/http2: over Deno.connect, with
+ * node:tls over that where the plan wants TLS.
  *
  * Messages go out and come in as they are: no compression is offered (`grpc-accept-encoding: identity`). DATA is copied into its
  * message as it comes. The windows open again while a reader waits, so a peer is held back by {@link WINDOW_BYTES} that nobody took.
@@ -22,7 +22,6 @@ import {
   type CallConnection,
   type ConnectionPlan,
   KEEPALIVE_TIMEOUT_MS,
-  TCP_KEEPALIVE_MS,
   WINDOW_BYTES,
 } from "./call_connection.ts";
 import type { CallEnd } from "./connect_error.ts";
@@ -138,18 +137,16 @@ export class Http2Call implements CallConnection, Http2Handler {
   async #dial(): Promise<ByteStream> {
     const { address, port, secure, onConnected } = this.#plan;
     const { signal } = this.#dialing;
-    if (secure === undefined) {
-      const conn = await Deno.connect({ hostname: address, port, signal });
-      conn.setKeepAlive(true);
-      onConnected();
-      return new TcpStream(conn, null);
-    }
-    const { connectSocket, NodeStream } = await import("./node_stream.ts");
-    const socket = await connectSocket({ host: address, port, signal });
-    socket.on("error", (error: Error) => this.socketError ??= error);
-    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
+    const conn = await Deno.connect({ hostname: address, port, signal });
+    conn.setKeepAlive(true);
+    const stream = new TcpStream(conn, null);
     onConnected();
-    return new NodeStream(await secure(socket));
+    if (secure === undefined) return stream;
+    const { secureStream } = await import("./tls_stream.ts");
+    const stop = () => stream.close();
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    return await secureStream(stream, secure);
   }
 
   /** Until the connection is over. */

@@ -4,8 +4,7 @@
  *
  * In: a {@link StreamTarget} and the metadata of the call. Out: a {@link MessageStream}. No *_proxy variable is ever obeyed.
  *
- * A dead peer is found by HTTP/2 pings where {@link StreamTarget.keepaliveMs} allows them, else by TCP keepalive: first probe after
- * 30 s, then as the system has it (Linux: 9 probes 75 s apart, so about 12 minutes).
+ * A dead peer is found by HTTP/2 pings where {@link StreamTarget.keepaliveMs} allows them, else by TCP keepalive as the system has it.
  *
  * @example
  * ```ts ignore
@@ -14,7 +13,8 @@
  * for await (const response of stream.messages) apply(response);
  * ```
  */
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { MeshError } from "../core/errors.ts";
 import type { StreamTarget, StreamTransport } from "../core/ports.ts";
 import type { CallConnection, Connect } from "./call_connection.ts";
@@ -306,7 +306,7 @@ class Dial {
     };
   }
 
-  async #secure(socket: Socket, material: TlsMaterial): Promise<Socket> {
+  async #secure(socket: Duplex, material: TlsMaterial): Promise<TLSSocket> {
     const { host, tls } = this.target;
     const { secureSocket } = await loadTls();
     return await secureSocket(socket, material, host, tls?.serverName || host);

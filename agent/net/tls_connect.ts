@@ -2,8 +2,8 @@
  * TLS to a control plane over a connected socket: the certificate must chain to the mesh's root and carry the expected name, HTTP/2
  * is asked for, and the error says what was not so.
  */
-import type { Socket } from "node:net";
 import { isIP } from "node:net";
+import type { Duplex } from "node:stream";
 import { checkServerIdentity, connect, type PeerCertificate, type TLSSocket } from "node:tls";
 import { type Failure, quoted } from "./connect_error.ts";
 import type { TlsMaterial } from "./tls_files.ts";
@@ -14,12 +14,12 @@ import { broken, chainRefusal, refusalOf, TlsRefusal } from "./tls_refusal.ts";
  * (certificates of Pilot before 1.4 have nothing else). `host` goes out as SNI.
  */
 export function secureSocket(
-  socket: Socket,
+  socket: Duplex,
   material: TlsMaterial,
   host: string,
   name: string,
-): Promise<Socket> {
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+): Promise<TLSSocket> {
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const named = name.startsWith("spiffe://") ? host : name;
   let mismatch: Failure | undefined;
   const secured: TLSSocket = connect({
