@@ -8,6 +8,7 @@ import { until, within } from "../harness/bytes.ts";
 import { destinationRule, makeConf, serviceEntry } from "../harness/conf.ts";
 import { deadPort } from "../harness/upstream.ts";
 import { judge, judged } from "./judges.ts";
+import { type ForeignServer, startServer } from "./process.ts";
 
 const CASES = [
   "empty_unary",
@@ -32,47 +33,12 @@ const FULL = `${HOST}.default.svc.cluster.local`;
 
 const at = (name: string): string => new URL(`./grpc/${name}`, import.meta.url).pathname;
 
-type Server = { readonly port: number } & AsyncDisposable;
-
-/** The port is what `pattern` finds in the output. */
-async function startServer(command: Deno.Command, pattern: RegExp): Promise<Server> {
-  const child = command.spawn();
-  let found = (_port: number): void => {};
-  const port = new Promise<number>((resolve) => found = resolve);
-  const read = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
-    let text = "";
-    for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
-      text = (text + piece).slice(-10_000);
-      const match = pattern.exec(text);
-      if (match !== null) found(Number(match[1]));
-    }
-  };
-  const reading = Promise.all([read(child.stdout), read(child.stderr)]);
-  return {
-    port: await within(port, "the server's port"),
-    async [Symbol.asyncDispose]() {
-      await child.stdin.close().catch(() => {});
-      child.kill("SIGKILL");
-      await child.status;
-      await reading;
-    },
-  };
-}
-
-const piped = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
-
-const servers: Record<string, () => Promise<Server>> = {
-  "grpc-js": () =>
-    startServer(new Deno.Command("node", { args: [at("server.mjs")], ...piped }), /^\{"port":(\d+)\}$/m),
+const servers: Record<string, () => Promise<ForeignServer>> = {
+  "grpc-js": () => startServer(judge("node"), [at("server.mjs")], /^\{"port":(\d+)\}$/m),
   "grpc-go": () =>
-    startServer(
-      new Deno.Command(judge("server"), {
-        args: ["-port=0"],
-        env: { GRPC_GO_LOG_SEVERITY_LEVEL: "info" },
-        ...piped,
-      }),
-      /interop server listening on \S+:(\d+)$/m,
-    ),
+    startServer(judge("server"), ["-port=0"], /interop server listening on \S+:(\d+)$/m, {
+      GRPC_GO_LOG_SEVERITY_LEVEL: "info",
+    }),
 };
 
 /** Each plays all cases and gives a line per case, `CASE ok` when all is well. `version`: sent as x-version. */

@@ -1,0 +1,54 @@
+/**
+ * A WebSocket client (ws): `node client.mjs upgrade|connect PROXY_PORT AUTHORITY` sends 1,000 messages of 0 to 1 MB,
+ * 8 under way, compares each echo, closes, and prints how many bytes came back and the close code.
+ */
+import http from "node:http";
+import { WebSocket } from "ws";
+
+const [, , way, proxyPort, authority] = process.argv;
+const proxy = { host: "127.0.0.1", port: Number(proxyPort) };
+
+/** Reaches the host through CONNECT. */
+class Tunnel extends http.Agent {
+  createConnection(_options, done) {
+    http.request({ ...proxy, method: "CONNECT", path: authority })
+      .on(
+        "connect",
+        ({ statusCode }, socket) =>
+          statusCode === 200 ? done(null, socket) : done(new Error(`CONNECT: ${statusCode}`)),
+      )
+      .on("error", done)
+      .end();
+  }
+}
+
+const socket = way === "connect"
+  ? new WebSocket(`ws://${authority}/echo`, { agent: new Tunnel() })
+  : new WebSocket(`ws://${proxy.host}:${proxy.port}/echo`, { headers: { Host: authority } });
+
+const COUNT = 1000;
+/** Small ones mostly; the last is 1 MB. Every other one is text. */
+const message = (i) => {
+  const size = Math.round(1_000_000 * (i / (COUNT - 1)) ** 6);
+  return i % 2 === 0 ? Buffer.alloc(size, `${i} `) : Buffer.alloc(size, `${i} `).toString();
+};
+
+let sent = 0;
+let received = 0;
+let bytes = 0;
+const send = () => sent < COUNT && socket.send(message(sent++));
+socket.on("open", () => {
+  for (let i = 0; i < 8; i++) send();
+});
+socket.on("message", (data, isBinary) => {
+  const wanted = message(received++);
+  if (isBinary !== Buffer.isBuffer(wanted)) throw new Error(`message ${received} is of another kind`);
+  if (!data.equals(Buffer.from(wanted))) throw new Error(`message ${received} came back changed`);
+  bytes += data.length;
+  if (received === COUNT) socket.close(1000);
+  else send();
+});
+socket.on("close", (code) => {
+  console.log(`${received} messages, ${bytes} bytes, closed with ${code}`);
+  process.exit(0);
+});
