@@ -135,6 +135,12 @@ export const PROXY_CODES = {
   },
   P309: { severity: "error", hint: "Look why the upstream stopped sending.", status: 504, flag: "SI" },
   P310: { severity: "error", hint: "Look into the upstream's log.", status: 503, flag: "UR" },
+  P311: {
+    severity: "error",
+    hint: "Send less at a time, or raise the limits of connectionPool in the DestinationRule.",
+    status: 503,
+    flag: "UO",
+  },
 
   P401: {
     severity: "error",

@@ -1,6 +1,8 @@
 /** Outgoing TCP connections. Proxy environment variables are never looked at: they would lead back to the agent itself. */
 import { MeshError } from "../core/errors.ts";
 import type { AcceptedStream, Dialer, StreamAddress } from "../core/ports.ts";
+import { Deadlines, type Expirable } from "../proxy/deadlines.ts";
+import { systemClock } from "./clock.ts";
 import type { ReadGate } from "./read_gate.ts";
 import { TcpStream } from "./stream.ts";
 
@@ -11,41 +13,49 @@ import { TcpStream } from "./stream.ts";
 const MAX_ABANDONED = 32;
 
 export function createDialer(gate: ReadGate | null = null): Dialer {
+  const deadlines = new Deadlines(systemClock);
   let abandoned = 0;
   return {
-    dial(address: StreamAddress, timeoutMs: number): Promise<AcceptedStream> {
+    dial(address: StreamAddress, timeoutMs: number, keepAlive = false): Promise<AcceptedStream> {
       const controller = abandoned >= MAX_ABANDONED ? new AbortController() : null;
       return new Promise((resolve, reject) => {
         let late = false;
-        const timer = setTimeout(() => {
-          late = true;
-          abandoned++;
-          controller?.abort();
-          reject(
-            new MeshError(
-              "P304",
-              `Cannot connect to "${textOf(address)}": no answer within ${timeoutMs} ms`,
-              {
-                side: "upstream",
-                retry: "connect-failure",
-              },
-            ),
-          );
-        }, Math.min(timeoutMs, 0x7fffffff));
+        const patience: Expirable = {
+          deadline: systemClock.monotonic() + timeoutMs,
+          slot: -1,
+          expire() {
+            late = true;
+            abandoned++;
+            deadlines.remove(patience);
+            controller?.abort();
+            reject(
+              new MeshError(
+                "P304",
+                `Cannot connect to "${textOf(address)}": no answer within ${timeoutMs} ms`,
+                {
+                  side: "upstream",
+                  retry: "connect-failure",
+                },
+              ),
+            );
+          },
+        };
         const { hostname, port } = address;
         const connecting = Deno.connect(
           controller === null ? { hostname, port } : { hostname, port, signal: controller.signal },
         );
+        deadlines.add(patience);
         connecting.then((conn) => {
-          clearTimeout(timer);
+          deadlines.remove(patience);
           if (late) {
             abandoned--;
             conn.close();
             return;
           }
+          if (keepAlive) conn.setKeepAlive(true);
           resolve(new TcpStream(conn, gate));
         }, (cause: unknown) => {
-          clearTimeout(timer);
+          deadlines.remove(patience);
           if (late) {
             abandoned--;
             return;

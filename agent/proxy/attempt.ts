@@ -11,16 +11,17 @@ import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { connectFailure } from "./connect_failure.ts";
 import { interim } from "./interim.ts";
+import { connectionWithin, mayRetryNow, retryOver } from "./limits.ts";
 import { pick, type Target } from "./pick.ts";
 import { pump, startRouteTimeout } from "./pump.ts";
 import { retriesFailure, retriesGrpc, retriesStatus, waitBackoff } from "./retry.ts";
-import { Unprocessed, type Upstream, UpstreamConnection } from "./upstream.ts";
+import { DeadReuse, Unprocessed, type Upstream, UpstreamConnection } from "./upstream.ts";
 import { writeAll } from "./write_all.ts";
 
 /** Interim answers before a final one. */
 const MAX_INTERIMS = 64;
 /** How often a request goes again that an upstream did not look at, beyond the route's policy. */
-const MAX_UNPROCESSED = 5;
+const MAX_UNPROCESSED = 10;
 const NONE_TRIED: readonly Endpoint[] = [];
 /** Methods that may be sent again without harm (RFC 9110 section 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
@@ -51,7 +52,20 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         connection = await http2.sendHttp2(proxy, ex, to, endpoint);
       } else {
         let own = endpoint.take();
-        fresh = own === null;
+        const { limits } = to.handle;
+        if (limits !== null) {
+          own = await connectionWithin(
+            proxy,
+            ex,
+            limits,
+            endpoint,
+            own,
+            () => dial(proxy, ex, to, endpoint),
+            () => patience(proxy, ex),
+            () => timeout(proxy, ex),
+          );
+        }
+        fresh = own === null || own.requests === 0;
         // One function and few promises, because nearly every request passes here exactly once.
         if (own === null) own = await dial(proxy, ex, to, endpoint);
         engage(ex, endpoint, own);
@@ -65,13 +79,14 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         if (!tryHead(proxy, own)) await readHead(proxy, ex, own);
         connection = own;
       }
+      if (ex.retrying !== null) retryOver(ex);
       const answeredMs = proxy.clock.monotonic();
       // Before the request is through there is no time between it and the answer.
       ex.upstreamServiceMs = ex.pumping ? 0 : Math.max(0, answeredMs - ex.requestSentMs);
       const again = retry !== null && ex.replayable &&
         (retriesStatus(retry, connection.head.status) || ex.upstreamHttp2 && retriesGrpc(retry, connection));
-      if (!again || retries >= retry.numRetries) {
-        if (again && retries > 0) ex.addFlag("URX");
+      if (!again || retries >= retry.numRetries || !mayRetryNow(proxy, ex, to.handle.limits)) {
+        if (again && retries > 0 && retries >= retry.numRetries) ex.addFlag("URX");
         ex.attempts.push({
           endpoint: endpoint.key,
           outcome,
@@ -85,6 +100,7 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     } catch (thrown) {
       const error = failureOf(proxy, ex, endpoint, fresh, thrown);
       letGo(ex);
+      if (ex.retrying !== null) retryOver(ex);
       if (!(error instanceof MeshError)) throw error;
       failure = error;
       outcome = outcomeOf(error);
@@ -106,7 +122,7 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         startMs = now;
         continue;
       }
-      if (failure instanceof Unprocessed && ex.replayable && unprocessed < MAX_UNPROCESSED) {
+      if (failure instanceof Unprocessed && (ex.replayable || ex.kept) && unprocessed < MAX_UNPROCESSED) {
         unprocessed++;
         proxy.observer.count("replayed_requests_total");
         startMs = now;
@@ -120,6 +136,7 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         }
         throw failure;
       }
+      if (!mayRetryNow(proxy, ex, to.handle.limits)) throw failure;
     }
     retries++;
     proxy.observer.count("retries_total");
@@ -128,9 +145,6 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     startMs = proxy.clock.monotonic();
   }
 }
-
-/** A kept connection that ended before the first byte of an answer. */
-class DeadReuse extends MeshError {}
 
 function outcomeOf(error: MeshError): string {
   switch (error.code) {
@@ -151,7 +165,7 @@ function outcomeOf(error: MeshError): string {
 
 function mayRetry(retry: CompiledRetry, ex: Exchange, failure: MeshError): boolean {
   // When nothing of the body was pulled beyond `out`, a failed dial costs nothing; later the whole request must be at hand.
-  if (failure.retry !== "connect-failure" && !ex.replayable) return false;
+  if (!ex.replayable && (failure.retry !== "connect-failure" || ex.pumping)) return false;
   return retriesFailure(retry, failure.retry);
 }
 
@@ -247,6 +261,16 @@ function timeout(proxy: ProxyContext, ex: Exchange): MeshError {
   );
 }
 
+/** How long this try may wait for a connection, ms. */
+function patience(proxy: ProxyContext, ex: Exchange): number {
+  // A body that is still to come does not start the route's clock.
+  if (ex.body.done && ex.timeoutMs > 0 && ex.routeDeadline === Infinity) {
+    ex.routeDeadline = ex.attemptMs + ex.timeoutMs;
+  }
+  const left = ex.routeDeadline === Infinity ? Infinity : ex.routeDeadline - proxy.clock.monotonic();
+  return ex.perTryTimeoutMs > 0 ? Math.min(left, ex.perTryTimeoutMs) : left;
+}
+
 async function dial(
   proxy: ProxyContext,
   ex: Exchange,
@@ -256,15 +280,13 @@ async function dial(
   const configured = to.addresses === null
     ? to.handle.connectTimeoutMs
     : proxy.config.proxy.timeouts.connectMs;
-  // A body that is still to come does not start the route's clock.
-  if (ex.body.done && ex.timeoutMs > 0 && ex.routeDeadline === Infinity) {
-    ex.routeDeadline = ex.attemptMs + ex.timeoutMs;
-  }
-  const left = ex.routeDeadline === Infinity ? Infinity : ex.routeDeadline - proxy.clock.monotonic();
-  const perTry = ex.perTryTimeoutMs > 0 ? ex.perTryTimeoutMs : Infinity;
-  const limit = Math.max(1, Math.min(configured, left, perTry));
+  const limit = Math.max(1, Math.min(configured, patience(proxy, ex)));
   try {
-    const stream = await proxy.dialer.dial({ hostname: endpoint.address, port: endpoint.port }, limit);
+    const stream = await proxy.dialer.dial(
+      { hostname: endpoint.address, port: endpoint.port },
+      limit,
+      endpoint.terms.keepAlive,
+    );
     if (ex.cancelled) {
       stream.close();
       throw new MeshError("P112", "Cannot answer: the client closed the connection", { side: "downstream" });

@@ -14,7 +14,9 @@ import {
 } from "../model/model.ts";
 import { type Balancer, createBalancer } from "./balance/balancer.ts";
 import { EndpointHandle } from "./endpoint.ts";
+import { type ConnectionTerms, NO_TERMS, termsOf } from "./connection_terms.ts";
 import type { Http2Pool } from "./h2_pool.ts";
+import { ClusterLimits, isLimited } from "./cluster_limits.ts";
 import type { Names } from "./names.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
@@ -32,6 +34,9 @@ export class ClusterHandle {
   connectTimeoutMs = 10_000;
   /** No fixed endpoints: goes to the address that the request names. */
   direct = false;
+  /** Null when the cluster never had any. */
+  limits: ClusterLimits | null = null;
+  #terms: ConnectionTerms = NO_TERMS;
   #assignment: ClusterLoadAssignment | undefined;
   #world: World | null = null;
   #balancer: Balancer<Endpoint> | null = null;
@@ -72,11 +77,20 @@ export class ClusterHandle {
     this.#assignment = assignment;
     this.connectTimeoutMs = parseDuration(cluster.connectTimeout) ?? 10_000;
     this.direct = cluster.type === "ORIGINAL_DST";
+    this.#terms = termsOf(cluster);
+    for (const endpoint of this.#byKey.values()) endpoint.terms = this.#terms;
+    this.#limit(cluster);
     if (samePolicy && sameEndpoints) return;
     this.#answers = [];
     if (!this.isDns) {
       this.#rebuild(this.#usable().map((e) => [e.address, e.port, e.loadBalancingWeight ?? 1]));
     }
+  }
+
+  #limit({ circuitBreakers }: Cluster): void {
+    const limited = isLimited(circuitBreakers);
+    if (limited) this.limits ??= new ClusterLimits(this.#byKey);
+    this.limits?.update(limited ? circuitBreakers : undefined);
   }
 
   /** DNS clusters: waits for the first answers; later ones are taken up as they come. */
@@ -127,6 +141,7 @@ export class ClusterHandle {
     if (endpoint === undefined) {
       if (this.#byKey.size >= MAX_DIRECT_ENDPOINTS) this.#forgetUnused();
       endpoint = new EndpointHandle<UpstreamConnection, Http2Pool>(address, port, 1);
+      endpoint.terms = this.#terms;
       this.#byKey.set(key, endpoint);
     }
     return endpoint;
@@ -169,6 +184,7 @@ export class ClusterHandle {
       let endpoint = this.#byKey.get(key);
       if (endpoint === undefined) {
         endpoint = new EndpointHandle<UpstreamConnection, Http2Pool>(address, port, Math.max(1, weight));
+        endpoint.terms = this.#terms;
         this.#byKey.set(key, endpoint);
       }
       endpoint.weight = Math.max(1, weight);

@@ -1,5 +1,6 @@
 /** One address of a cluster with its pool of idle connections and its count of requests under way. */
 import type { Candidate } from "./balance/balancer.ts";
+import { type ConnectionTerms, NO_TERMS } from "./connection_terms.ts";
 
 /** What the pool keeps; UpstreamConnection is one. */
 export interface Pooled {
@@ -14,10 +15,21 @@ export interface Shared {
   retire(): void;
 }
 
+/** Exchanges that wait for a connection; Waiting of limits.ts is one. */
+export interface Queue<C> {
+  /** Takes a connection that would be idle; false when nobody waits. */
+  give(connection: C): boolean;
+  /** There is room for another connection, perhaps. */
+  freed(): void;
+}
+
 export class EndpointHandle<C extends Pooled = Pooled, S extends Shared = Shared> implements Candidate {
   active = 0;
   /** Open connections, idle ones included. */
   connections = 0;
+  /** Connections on their way, where the cluster has limits. */
+  dialing = 0;
+  terms: ConnectionTerms = NO_TERMS;
   /** Left its cluster: connections are closed when their exchange is over. */
   gone = false;
   /** The address was found to be no own listener and not link-local. */
@@ -26,6 +38,8 @@ export class EndpointHandle<C extends Pooled = Pooled, S extends Shared = Shared
   readonly idle: C[] = [];
   /** HTTP/2 connections; null before the first. */
   shared: S | null = null;
+  /** Null before the first wait, so always without limits. */
+  waiting: Queue<C> | null = null;
   /** `10.0.0.1:8084`, `[::1]:80` */
   readonly key: string;
 

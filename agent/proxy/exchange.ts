@@ -25,6 +25,7 @@ import type { World } from "../discovery/types.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import type { MessageHead } from "../wire/http1/head.ts";
 import type { RequestBody, Responder } from "./engine.ts";
+import type { ClusterLimits } from "./cluster_limits.ts";
 import type { Upstream } from "./upstream.ts";
 import type { Field } from "./fields.ts";
 import type { RequestHeadView } from "./request_view.ts";
@@ -63,6 +64,10 @@ export class Exchange {
   upstreamHttp2 = false;
   /** The connection, or stream of one, at work for this exchange. */
   upstream: Upstream | null = null;
+  /** This attempt is a retry that counts in the cluster's limits. */
+  retrying: ClusterLimits | null = null;
+  /** What was sent of the body so far stands in `out`, and the rest can follow on another stream. */
+  kept = false;
   /** A request body is still on its way up. */
   pumping = false;
   /** Why the request body could not be sent on. */

@@ -5,6 +5,8 @@ import type { Exchange } from "./exchange.ts";
 import { isGrpc } from "./grpc.ts";
 import { Http2Pool } from "./h2_pool.ts";
 import { UpstreamStream } from "./h2_upstream_stream.ts";
+import type { ClusterLimits } from "./cluster_limits.ts";
+import { enterPending, requestOverflow } from "./limits.ts";
 import type { Target } from "./pick.ts";
 
 /** A request up to this size is kept while it is sent, bytes, so that it can be sent again where a policy asks for that. */
@@ -21,37 +23,76 @@ export async function sendHttp2(
   endpoint.active++;
   ex.upstream = stream;
   ex.onCancel = stream.cancel;
-  const out = ex.out!;
-  const bytes = out.view();
-  const head = bytes.subarray(0, ex.headLength);
-  const { body } = ex;
-  const whole = body.done && body.trailers === null;
-  const bare = whole && bytes.length === ex.headLength;
-  // A body that is still to come does not start the route's clock.
-  if (body.done) startTimeouts(proxy, ex, stream);
   const pool = endpoint.shared ??= new Http2Pool(proxy, endpoint);
-  let connection = pool.ready();
-  for (;;) {
-    if (connection === null) {
-      const limit = to.addresses === null
-        ? to.handle.connectTimeoutMs
-        : proxy.config.proxy.timeouts.connectMs;
-      await stream.wait(pool.dial(to.handle.cluster, limit));
-      connection = pool.ready();
-      if (connection === null) continue;
-    }
-    const h2 = connection.open(stream, head, bare);
-    if (h2 !== null) {
-      stream.connection = connection;
-      stream.h2 = h2;
-      break;
-    }
-    connection = null;
+  const moved = movedPump(ex);
+  if (moved === null) ex.pumping = false;
+  else moved.stream = stream;
+  // A body that is still to come does not start the route's clock.
+  if (ex.body.done && moved === null) startTimeouts(proxy, ex, stream);
+  const { limits } = to.handle;
+  if (limits !== null) limits.starting++;
+  try {
+    if (!begin(proxy, ex, pool, stream, moved, limits)) await beginLater(proxy, ex, to, pool, stream, moved);
+  } finally {
+    if (limits !== null) limits.starting--;
   }
-  if (!bare) sendBody(proxy, ex, stream, bytes, whole);
-  connection.link.flush();
+  stream.connection!.link.flush();
   await stream.answer(proxy, ex);
+  ex.kept = false;
   return stream;
+}
+
+/** Begins on a connection that has room, with what there is of the request; false when none has. */
+function begin(
+  proxy: ProxyContext,
+  ex: Exchange,
+  pool: Http2Pool,
+  stream: UpstreamStream,
+  moved: Pump | null,
+  limits: ClusterLimits | null,
+): boolean {
+  const connection = pool.ready();
+  if (connection === null) return false;
+  if (limits !== null && limits.requestsFull) throw requestOverflow(proxy, ex, limits);
+  const bytes = ex.out!.view();
+  const { body } = ex;
+  const whole = moved === null && body.done && body.trailers === null;
+  const bare = whole && bytes.length === ex.headLength;
+  if (!stream.open(connection, bytes.subarray(0, ex.headLength), bare)) return false;
+  if (!bare) sendBody(proxy, ex, stream, bytes, whole, moved);
+  return true;
+}
+
+/** As `begin`, when a connection has room: one that is dialled, or that another exchange leaves. */
+async function beginLater(
+  proxy: ProxyContext,
+  ex: Exchange,
+  to: Target,
+  pool: Http2Pool,
+  stream: UpstreamStream,
+  moved: Pump | null,
+): Promise<void> {
+  const { limits } = to.handle;
+  const { connectMs } = proxy.config.proxy.timeouts;
+  const connectTimeoutMs = to.addresses === null ? to.handle.connectTimeoutMs : connectMs;
+  let queued = false;
+  if (limits !== null) enterPending(proxy, ex, limits);
+  try {
+    do {
+      if (pool.mayDial(limits)) {
+        await stream.wait(pool.dial(connectTimeoutMs));
+        continue;
+      }
+      if (!queued) proxy.observer.count("upstream_cx_overflow_total");
+      pool.queue(stream, queued);
+      queued = true;
+      await stream.turn();
+    } while (!begin(proxy, ex, pool, stream, moved, limits));
+  } finally {
+    if (limits !== null) limits.pending--;
+    // Whoever leaves the queue without a stream passes its turn on.
+    if (queued && stream.h2 === null) pool.leave(stream);
+  }
 }
 
 /** The route's timeout begins when the whole request has been sent (istio-semantics 1.9), and not again with another attempt. */
@@ -63,13 +104,14 @@ function startTimeouts(proxy: ProxyContext, ex: Exchange, stream: UpstreamStream
   stream.arm(Math.min(ex.routeDeadline, perTry));
 }
 
-/** The body that stands behind the head in `bytes`; what is still to come is pumped. */
+/** The body that stands behind the head in `bytes`; what is still to come is pumped, by `moved` when that is at it already. */
 function sendBody(
   proxy: ProxyContext,
   ex: Exchange,
   stream: UpstreamStream,
   bytes: Uint8Array,
   whole: boolean,
+  moved: Pump | null,
 ): void {
   const codec = stream.connection!.connection;
   const h2 = stream.h2!;
@@ -78,47 +120,102 @@ function sendBody(
   const rest = from + taken < bytes.length
     ? Uint8Array.prototype.slice.call(bytes, from + taken, bytes.length)
     : null;
+  if (moved !== null) {
+    moved.first = rest;
+    moved.opened();
+    return;
+  }
   if (rest === null && ex.body.done) {
     if (!whole) codec.sendTrailers(h2, ex.body.trailers!);
     return;
   }
-  void pump(proxy, ex, stream, rest);
+  const pump = new Pump(proxy, ex, stream, rest);
+  pumps.set(ex, pump);
+  void pump.run();
 }
 
-/** As pump.ts does for HTTP/1.1. Never rejects. */
-async function pump(
-  proxy: ProxyContext,
-  ex: Exchange,
-  stream: UpstreamStream,
-  first: Uint8Array | null,
-): Promise<void> {
-  const { body } = ex;
-  const out = ex.out!;
-  let keeps = ex.route !== null && ex.route.retry !== null && !ex.replayable;
-  ex.pumping = true;
-  try {
-    if (first !== null && !await stream.write(first, 0, body.done && body.trailers === null)) return;
-    let ended = first !== null && body.done && body.trailers === null;
-    while (!ended) {
-      const piece = body.done ? null : body.buffered() ?? await body.read();
-      if (stream.closed) return;
-      if (piece === null) {
-        if (body.trailers === null) stream.connection!.connection.sendEnd(stream.h2!);
-        else stream.connection!.connection.sendTrailers(stream.h2!, body.trailers);
-        stream.connection!.link.flush();
-        break;
+/** By exchange, because a refused stream's pump may have to go on with the next. */
+const pumps = new WeakMap<Exchange, Pump>();
+
+/** The pump that waits for more of a body whose beginning is kept; null when a new one may begin. */
+function movedPump(ex: Exchange): Pump | null {
+  if (!ex.kept || ex.replayable) return null;
+  const pump = pumps.get(ex);
+  return pump !== undefined && pump.reading ? pump : null;
+}
+
+/** Sends the rest of a request's body, as pump.ts does for HTTP/1.1. */
+class Pump {
+  /** Waits for the client, or for its stream to begin: it may be given another stream. */
+  reading = false;
+  #opened: (() => void) | null = null;
+
+  constructor(
+    readonly proxy: ProxyContext,
+    readonly ex: Exchange,
+    public stream: UpstreamStream,
+    /** Stands before what is to be read. */
+    public first: Uint8Array | null,
+  ) {}
+
+  /** Its stream has begun. */
+  opened(): void {
+    this.#opened?.();
+    this.#opened = null;
+  }
+
+  /** Never rejects. */
+  async run(): Promise<void> {
+    const { proxy, ex } = this;
+    const { body } = ex;
+    const out = ex.out!;
+    // Refused streams may go again under any policy, so what they sent is kept until the answer.
+    ex.kept = !ex.replayable && out.length <= MAX_KEPT_BYTES;
+    ex.pumping = true;
+    try {
+      let ended = false;
+      if (this.first !== null) {
+        ended = body.done && body.trailers === null;
+        if (!await this.#write(this.#takeFirst(), ended)) return;
       }
-      keeps = keeps && !stream.answered && out.length + piece.length <= MAX_KEPT_BYTES;
-      if (keeps) out.bytes(piece);
-      ended = body.done && body.trailers === null;
-      if (!await stream.write(piece, 0, ended)) return;
+      while (!ended) {
+        this.reading = true;
+        const piece = body.done ? null : body.buffered() ?? await body.read();
+        while (!this.stream.closed && this.stream.h2 === null) {
+          await new Promise<void>((resolve) => this.#opened = this.stream.onClose = resolve);
+        }
+        this.reading = false;
+        if (this.stream.closed) return;
+        if (this.first !== null && !await this.#write(this.#takeFirst(), false)) return;
+        const { stream } = this;
+        if (piece === null) {
+          if (body.trailers === null) stream.connection!.connection.sendEnd(stream.h2!);
+          else stream.connection!.connection.sendTrailers(stream.h2!, body.trailers);
+          stream.connection!.link.flush();
+          break;
+        }
+        ex.kept = ex.kept && !stream.answered && out.length + piece.length <= MAX_KEPT_BYTES;
+        if (ex.kept) out.bytes(piece);
+        ended = body.done && body.trailers === null;
+        if (!await this.#write(piece, ended)) return;
+      }
+      if (ex.kept && !this.stream.answered) ex.replayable = true;
+      ex.pumping = false;
+      startTimeouts(proxy, ex, this.stream);
+    } catch (error) {
+      if (this.stream.closed) return;
+      ex.bodyError = error;
+      this.stream.close();
     }
-    if (keeps && !stream.answered) ex.replayable = true;
-    ex.pumping = false;
-    startTimeouts(proxy, ex, stream);
-  } catch (error) {
-    if (stream.closed) return;
-    ex.bodyError = error;
-    stream.close();
+  }
+
+  #takeFirst(): Uint8Array {
+    const first = this.first!;
+    this.first = null;
+    return first;
+  }
+
+  #write(bytes: Uint8Array, last: boolean): Promise<boolean> {
+    return this.stream.write(bytes, 0, last);
   }
 }

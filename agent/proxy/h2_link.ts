@@ -28,6 +28,8 @@ export class Http2Link implements Expirable {
   closed = false;
   /** The owner's next deadline, monotonic ms. */
   ownDeadline = Infinity;
+  /** How often bytes were taken to be written. */
+  handedOut = 0;
   #writeDeadline = Infinity;
   #writing = false;
   #scheduled = false;
@@ -126,7 +128,7 @@ export class Http2Link implements Expirable {
       this.ownDeadline = Infinity;
       this.owner.expired();
     }
-    this.deadline = Math.min(this.#writeDeadline, this.ownDeadline);
+    this.deadlines.arm(this, Math.min(this.#writeDeadline, this.ownDeadline));
   }
 
   async #writeOut(): Promise<void> {
@@ -136,8 +138,9 @@ export class Http2Link implements Expirable {
     try {
       while (connection.pending > 0) {
         const bytes = connection.take();
+        this.handedOut++;
         this.#writeDeadline = this.deadlines.now + this.stallMs;
-        if (this.#writeDeadline < this.deadline) this.deadline = this.#writeDeadline;
+        if (this.#writeDeadline < this.deadline) this.deadlines.arm(this, this.#writeDeadline);
         const n = await stream.write(bytes);
         if (n < bytes.length) await writeAll(stream, bytes.subarray(n));
         this.#writeDeadline = Infinity;

@@ -1,39 +1,20 @@
 /**
- * The HTTP/2 connections of one endpoint. Exchanges share them; another is dialled when no stream is free on those that there are.
+ * The HTTP/2 connections of one endpoint. Exchanges share them; another is dialled when no stream is free on those that there are, within
+ * the limits of the cluster. Where these allow none, exchanges wait here for room, first come first served.
  */
-import type { Cluster } from "../model/model.ts";
-import { parseDuration } from "../core/duration.ts";
 import type { Dialer } from "../core/ports.ts";
 import { connectFailure } from "./connect_failure.ts";
 import type { EndpointHandle, Shared } from "./endpoint.ts";
-import { type Http2Surroundings, type Http2Terms, Http2Upstream } from "./h2_upstream.ts";
+import { type Http2Surroundings, Http2Upstream } from "./h2_upstream.ts";
+import type { ClusterLimits } from "./cluster_limits.ts";
 
 /** What a pool needs of the proxy around it. */
 export interface PoolSurroundings extends Http2Surroundings {
   readonly dialer: Dialer;
 }
 
-/** Without a word of the cluster's, ms. The peer says goodbye in order when it closes earlier. */
-const IDLE_MS = 300_000;
-
-/** Objects of the model do not change, so their terms are read once. */
-const terms = new WeakMap<Cluster, Http2Terms>();
-
-function termsOf(cluster: Cluster): Http2Terms {
-  let known = terms.get(cluster);
-  if (known === undefined) {
-    const options = cluster.httpProtocolOptions;
-    const ping = options?.connectionKeepalive;
-    known = {
-      idleMs: parseDuration(options?.idleTimeout ?? "") ?? IDLE_MS,
-      maxRequests: options?.maxRequestsPerConnection || Infinity,
-      maxStreams: options?.maxConcurrentStreams || Infinity,
-      pingMs: parseDuration(ping?.interval ?? "") || Infinity,
-      pingTimeoutMs: parseDuration(ping?.timeout ?? "") || Infinity,
-    };
-    terms.set(cluster, known);
-  }
-  return known;
+export interface Waiter {
+  wake(): void;
 }
 
 export class Http2Pool implements Shared {
@@ -41,6 +22,7 @@ export class Http2Pool implements Shared {
   readonly #endpoint: EndpointHandle;
   readonly #connections = new Set<Http2Upstream>();
   #dialing: Promise<void> | null = null;
+  readonly #waiting: Waiter[] = [];
 
   constructor(proxy: PoolSurroundings, endpoint: EndpointHandle) {
     this.#proxy = proxy;
@@ -57,21 +39,34 @@ export class Http2Pool implements Shared {
     return null;
   }
 
-  /** Resolves when it is worth looking again: exchanges that come at the same time wait for one dial. Rejects with a MeshError. */
-  dial(cluster: Cluster, timeoutMs: number): Promise<void> {
-    return this.#dialing ??= this.#dial(cluster, timeoutMs).finally(() => this.#dialing = null);
+  /** A pool whose connections all take their leave may always dial, or its exchanges would wait for the slowest of others. */
+  mayDial(limits: ClusterLimits | null): boolean {
+    if (limits === null || this.#dialing !== null || !limits.connectionsFull) return true;
+    for (const connection of this.#connections) if (!connection.leaving) return false;
+    return true;
   }
 
-  async #dial(cluster: Cluster, timeoutMs: number): Promise<void> {
-    const { dialer } = this.#proxy;
+  /** Resolves when it is worth looking again: exchanges that come at the same time wait for one dial. Rejects with a MeshError. */
+  dial(timeoutMs: number): Promise<void> {
+    return this.#dialing ??= this.#dial(timeoutMs).finally(() => {
+      this.#dialing = null;
+      this.room();
+    });
+  }
+
+  async #dial(timeoutMs: number): Promise<void> {
     const endpoint = this.#endpoint;
+    const { address, port, terms } = endpoint;
     let stream;
+    endpoint.dialing++;
     try {
-      stream = await dialer.dial({ hostname: endpoint.address, port: endpoint.port }, timeoutMs);
+      stream = await this.#proxy.dialer.dial({ hostname: address, port }, timeoutMs, terms.keepAlive);
     } catch (cause) {
       throw connectFailure(endpoint.key, timeoutMs, cause);
+    } finally {
+      endpoint.dialing--;
     }
-    const connection = new Http2Upstream(this.#proxy, endpoint, stream, termsOf(cluster));
+    const connection = new Http2Upstream(this.#proxy, endpoint, stream, this);
     this.#connections.add(connection);
     endpoint.connections++;
     this.#proxy.observer.upstreamConnection(1);
@@ -79,7 +74,32 @@ export class Http2Pool implements Shared {
       this.#connections.delete(connection);
       endpoint.connections--;
       this.#proxy.observer.upstreamConnection(-1);
+      endpoint.waiting?.freed();
+      this.room();
     });
+  }
+
+  /** Its `wake` is called when there may be room for it; `again`: it was told so before, in vain. */
+  queue(waiter: Waiter, again: boolean): void {
+    if (again) this.#waiting.unshift(waiter);
+    else this.#waiting.push(waiter);
+  }
+
+  /** It waits no more, woken or not: its turn is for the next. */
+  leave(waiter: Waiter): void {
+    const at = this.#waiting.indexOf(waiter);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    else this.room();
+  }
+
+  /** There may be room for an exchange that waits. */
+  room(): void {
+    this.#waiting.shift()?.wake();
+  }
+
+  /** There may be room for all of them. */
+  changed(): void {
+    for (const waiter of this.#waiting.splice(0)) waiter.wake();
   }
 
   retire(): void {

@@ -2,6 +2,7 @@
 import type { AcceptedStream, Clock, Log } from "../core/ports.ts";
 import type { MessageHead } from "../wire/http1/head.ts";
 import { Http2Connection, type Http2Handler, type Http2Stream } from "../wire/http2/connection.ts";
+import type { ConnectionTerms } from "./connection_terms.ts";
 import type { EndpointHandle } from "./endpoint.ts";
 import type { Http2Body } from "./h2_body.ts";
 import { headPool, trailerLines } from "./h2_heads.ts";
@@ -12,18 +13,18 @@ import type { UpstreamSurroundings } from "./upstream.ts";
 /** Read buffer of a connection at rest, bytes. */
 const BASE_BUFFER_BYTES = 8 * 1024;
 
+/** Without a word of the cluster's, ms. The peer says goodbye in order when it closes earlier. */
+const IDLE_MS = 300_000;
+
 export interface Http2Surroundings extends UpstreamSurroundings {
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** HttpProtocolOptions of the cluster; times in ms, Infinity = no limit. */
-export interface Http2Terms {
-  readonly idleMs: number;
-  readonly maxRequests: number;
-  readonly maxStreams: number;
-  readonly pingMs: number;
-  readonly pingTimeoutMs: number;
+/** Told when an exchange that waits may find room. */
+export interface Http2Vacancies {
+  room(): void;
+  changed(): void;
 }
 
 /** Who is told what happens on a stream. */
@@ -31,8 +32,8 @@ export interface StreamOwner {
   readonly body: Http2Body;
   /** An answer's head, 1xx ones first. */
   headers(head: MessageHead, endStream: boolean): void;
-  /** The stream is over before its end; `lost`: with the whole connection. Else as Http2Handler. */
-  reset(code: number, unprocessed: boolean, problem: number, lost: boolean): void;
+  /** The stream is over before its end; `lost`: with this whole connection. Else as Http2Handler. */
+  reset(code: number, unprocessed: boolean, problem: number, lost: Http2Upstream | null): void;
   /** More of the request may be sent. */
   resume(): void;
 }
@@ -43,13 +44,18 @@ export class Http2Upstream implements Http2Handler {
   /** Requests sent on it so far. */
   requests = 0;
   #pinged = false;
-  #idleSince = 0;
+  readonly #idleMs: number;
+  #pingAt = Infinity;
+  #idleSince: number;
+  /** Monotonic ms from which it takes no more exchanges. */
+  readonly #oldAt: number;
+  readonly #terms: ConnectionTerms;
 
   constructor(
     readonly proxy: Http2Surroundings,
     readonly endpoint: EndpointHandle,
     stream: AcceptedStream,
-    readonly terms: Http2Terms,
+    readonly pool: Http2Vacancies,
   ) {
     const { limits, timeouts } = proxy.config.proxy;
     this.connection = new Http2Connection("client", this, {
@@ -65,18 +71,30 @@ export class Http2Upstream implements Http2Handler {
       proxy.clock,
       timeouts.bodyStallMs,
     );
+    const now = proxy.clock.monotonic();
+    const terms = this.#terms = endpoint.terms;
+    this.#idleMs = terms.idleMs ?? IDLE_MS;
+    this.#idleSince = now;
+    this.#oldAt = now + terms.maxDurationMs;
+    this.#pingAt = now + terms.pingMs;
   }
 
   /** Until the connection is over; never rejects. */
   run(): Promise<void> {
-    this.#idleSince = this.proxy.deadlines.now;
     this.#schedule();
     return this.link.run();
   }
 
   get canRequest(): boolean {
-    return this.connection.canRequest && !this.link.closed && this.requests < this.terms.maxRequests &&
-      this.connection.streams.size < this.terms.maxStreams;
+    return this.connection.canRequest && !this.link.closed && this.requests < this.#terms.maxRequests &&
+      this.connection.streams.size < this.#terms.maxStreams;
+  }
+
+  /** It takes no more exchanges, whatever becomes of those that it has. */
+  get leaving(): boolean {
+    const { connection } = this;
+    return connection.failed || connection.draining || connection.peerDraining || this.link.closed ||
+      this.requests >= this.#terms.maxRequests;
   }
 
   /** Opens a stream for an exchange; null when there is no room after all. */
@@ -92,22 +110,25 @@ export class Http2Upstream implements Http2Handler {
   left(): void {
     const { connection } = this;
     if (connection.pending > 0) this.link.flush();
-    if (connection.streams.size > 0) return;
+    this.pool.room();
+    if (connection.streams.size > 0 || connection.failed) return;
     this.#idleSince = this.proxy.deadlines.now;
-    if (this.endpoint.gone || this.proxy.draining || this.requests >= this.terms.maxRequests) this.retire();
+    if (this.endpoint.gone || this.proxy.draining || this.requests >= this.#terms.maxRequests) this.retire();
+    else if (this.#idleSince + this.#idleMs < this.link.ownDeadline) this.#schedule();
   }
 
   retire(): void {
     this.connection.goAway();
     if (this.connection.streams.size === 0) this.link.closeAfterWrite();
     else this.link.flush();
+    this.pool.changed();
   }
 
   /** The next time to look at idleness and signs of life. */
   #schedule(): void {
-    const { terms, proxy } = this;
-    const ping = this.#pinged ? terms.pingTimeoutMs : terms.pingMs;
-    this.link.arm(proxy.deadlines.now + Math.min(ping, terms.idleMs));
+    const { streams, draining } = this.connection;
+    const idle = streams.size === 0 ? this.#idleSince + this.#idleMs : Infinity;
+    this.link.arm(Math.min(this.#pingAt, draining ? Infinity : Math.min(idle, this.#oldAt)));
   }
 
   // ---------------------------------------------------------------- LinkOwner
@@ -119,17 +140,21 @@ export class Http2Upstream implements Http2Handler {
   }
 
   expired(): void {
-    const { connection, terms, proxy } = this;
-    if (this.#pinged) return this.link.close();
-    if (connection.streams.size === 0 && proxy.deadlines.now - this.#idleSince >= terms.idleMs) {
-      return this.retire();
-    }
-    if (terms.pingMs < Infinity) {
+    const { connection } = this;
+    const { now } = this.proxy.deadlines;
+    if (now >= this.#pingAt) {
+      if (this.#pinged) {
+        this.proxy.observer.count("http2_upstream_keepalive_timeouts_total");
+        return this.link.close();
+      }
       this.#pinged = true;
+      this.#pingAt = now + this.#terms.pingTimeoutMs;
       connection.ping();
       this.link.flush();
     }
-    this.#schedule();
+    const idle = connection.streams.size === 0 && now >= this.#idleSince + this.#idleMs;
+    if (!connection.draining && (idle || now >= this.#oldAt)) this.retire();
+    if (!this.link.closed) this.#schedule();
   }
 
   // ---------------------------------------------------------------- Http2Handler
@@ -150,7 +175,12 @@ export class Http2Upstream implements Http2Handler {
   }
 
   reset(stream: Http2Stream, code: number, unprocessed: boolean, problem: number): void {
-    (stream.owner as StreamOwner | null)?.reset(code, unprocessed, problem, this.connection.failed);
+    (stream.owner as StreamOwner | null)?.reset(
+      code,
+      unprocessed,
+      problem,
+      this.connection.failed ? this : null,
+    );
     this.left();
   }
 
@@ -160,10 +190,15 @@ export class Http2Upstream implements Http2Handler {
 
   refused(): void {}
 
-  settings(): void {}
+  settings(): void {
+    // A peer that takes nothing is left, or every exchange would dial another connection beside it.
+    if (this.connection.peer.maxConcurrentStreams === 0) this.retire();
+    this.pool.changed();
+  }
 
   goAway(_lastId: number, code: number, debug: string): void {
     this.proxy.observer.count("http2_upstream_goaways_total");
+    this.pool.changed();
     if (code === 0) return;
     this.proxy.log.log("info", "an upstream ends its HTTP/2 connection", {
       endpoint: this.endpoint.key,
@@ -174,6 +209,7 @@ export class Http2Upstream implements Http2Handler {
 
   pong(): void {
     this.#pinged = false;
+    this.#pingAt = this.proxy.deadlines.now + this.#terms.pingMs;
     this.#schedule();
   }
 

@@ -11,7 +11,7 @@ import type { Exchange } from "./exchange.ts";
 import { Http2Body } from "./h2_body.ts";
 import type { Http2Upstream, StreamOwner } from "./h2_upstream.ts";
 import { interim } from "./interim.ts";
-import { type CutReason, Unprocessed, type Upstream } from "./upstream.ts";
+import { type CutReason, DeadReuse, Unprocessed, type Upstream } from "./upstream.ts";
 
 /** Interim answers before a final one. */
 const MAX_INTERIMS = 64;
@@ -33,8 +33,14 @@ export class UpstreamStream implements Upstream, StreamOwner {
   };
   connection: Http2Upstream | null = null;
   h2: Http2Stream | null = null;
+  /** Called when it fails. */
+  onClose: (() => void) | null = null;
   #interims: MessageHead[] = [];
   #failure: unknown = null;
+  /** The first exchange of a connection meets a peer of whom nothing is known yet. */
+  #first = false;
+  /** How often the connection had handed out bytes to write when the stream began. */
+  #handedOut = 0;
   /** The exchange waits for something: called on every change. */
   #wake: (() => void) | null = null;
   #resume: (() => void) | null = null;
@@ -49,8 +55,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
   }
 
   arm(deadline: number): void {
-    if (deadline === Infinity) this.deadline = Infinity;
-    else this.proxy.deadlines.arm(this, deadline);
+    this.proxy.deadlines.arm(this, deadline);
   }
 
   #armStall(): void {
@@ -91,11 +96,12 @@ export class UpstreamStream implements Upstream, StreamOwner {
   #fail(error: unknown): void {
     this.#failure ??= error;
     this.body.fail(error);
-    this.#signal();
+    this.wake();
     this.resume();
+    this.onClose?.();
   }
 
-  #signal(): void {
+  wake(): void {
     const wake = this.#wake;
     this.#wake = null;
     wake?.();
@@ -118,10 +124,10 @@ export class UpstreamStream implements Upstream, StreamOwner {
       this.answered = true;
       if (endStream) this.body.finish(null);
     }
-    this.#signal();
+    this.wake();
   }
 
-  reset(code: number, unprocessed: boolean, problem: number, lost: boolean): void {
+  reset(code: number, unprocessed: boolean, problem: number, lost: Http2Upstream | null): void {
     const key = this.endpoint.key;
     const before = this.answered
       ? ""
@@ -133,11 +139,15 @@ export class UpstreamStream implements Upstream, StreamOwner {
       }Cannot read the answer of ${key}: ${what} (${source})`;
       return this.#fail(new MeshError("P306", text, { side: "upstream", retry: "reset" }));
     }
-    if (lost) {
+    if (lost !== null) {
       const text = `${
         before && `${before}connection termination. `
       }The upstream ${key} closed the connection before its end`;
-      return this.#fail(new MeshError("P305", text, { side: "upstream", retry: "reset" }));
+      const more = { side: "upstream", retry: "reset" } as const;
+      if (this.answered) return this.#fail(new MeshError("P305", text, more));
+      // What was never written nobody has seen; and a connection that worked before may have been dead when the request came.
+      if (lost.link.handedOut === this.#handedOut) return this.#fail(new Unprocessed("P305", text, more));
+      return this.#fail(this.#first ? new MeshError("P305", text, more) : new DeadReuse("P305", text, more));
     }
     const text = `${before && `${before}remote reset. `}The upstream ${key} reset the stream: ${
       errorName(code)
@@ -154,6 +164,23 @@ export class UpstreamStream implements Upstream, StreamOwner {
   }
 
   // ---------------------------------------------------------------- attempt
+
+  /** Begins on that connection; false when there is no room after all. */
+  open(connection: Http2Upstream, head: Uint8Array, endStream: boolean): boolean {
+    const h2 = connection.open(this, head, endStream);
+    if (h2 === null) return false;
+    this.connection = connection;
+    this.h2 = h2;
+    this.#first = connection.requests === 1;
+    this.#handedOut = connection.link.handedOut;
+    return true;
+  }
+
+  /** Resolves with the next change, rejects when the stream is given up. */
+  async turn(): Promise<void> {
+    await new Promise<void>((resolve) => this.#wake = resolve);
+    if (this.#failure !== null) throw this.#failure;
+  }
 
   /** Resolves when a promise does, rejects when the stream is given up before. */
   async wait(promise: Promise<void>): Promise<void> {

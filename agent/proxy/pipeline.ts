@@ -27,6 +27,7 @@ import { answer, endAnswer } from "./answer.ts";
 import { attempt } from "./attempt.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import { retryOver } from "./limits.ts";
 import { target } from "./pick.ts";
 import { prepare } from "./prepare.ts";
 import { record } from "./record.ts";
@@ -87,6 +88,7 @@ function checkLoad(proxy: ProxyContext, ex: Exchange): void {
 function finish(proxy: ProxyContext, ex: Exchange): void {
   proxy.inFlight--;
   releaseUpstream(ex);
+  if (ex.retrying !== null) retryOver(ex);
   record(proxy, ex);
   const out = ex.out;
   if (out !== null) {

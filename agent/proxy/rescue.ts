@@ -42,6 +42,7 @@ const PROXY_ERRORS: Partial<Record<Code, string>> = {
   P308: "http_response_timeout",
   P309: "connection_write_timeout",
   P310: "connection_terminated",
+  P311: "connection_limit_reached",
   P401: "connection_limit_reached",
   P402: "proxy_internal_response",
   P403: "proxy_internal_error",
@@ -124,7 +125,7 @@ function errorReply(proxy: ProxyContext, ex: Exchange, error: MeshError): Promis
     value: `mesh-agent; error=${kind ?? "proxy_internal_error"}; details="[${error.code}] ${details}"`,
   };
   const fields = [proxyStatus];
-  if (error.code === "P401") {
+  if (error.code === "P401" || error.code === "P311") {
     fields.push({ name: "x-envoy-overloaded", key: "x-envoy-overloaded", value: "true" });
   }
   const grpc = isGrpc(ex.head);

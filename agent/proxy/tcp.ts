@@ -4,6 +4,7 @@ import type { Endpoint } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import type { L4Plan } from "./destination.ts";
 import type { Exchange } from "./exchange.ts";
+import { enterPending, overflow } from "./limits.ts";
 import { pick, type Target, target } from "./pick.ts";
 import { UpstreamConnection } from "./upstream.ts";
 
@@ -19,11 +20,20 @@ export async function openTcp(
   const tried: Endpoint[] = [];
   for (;;) {
     const endpoint = pick(proxy, ex, to, tried);
+    const { limits } = to.handle;
+    if (limits !== null && limits.connectionsFull) {
+      throw overflow(proxy, ex, "cx", `has ${limits.maxConnections} connections already`);
+    }
+    if (limits !== null) enterPending(proxy, ex, limits);
+    endpoint.dialing++;
     try {
       return await dial(proxy, ex, to, endpoint);
     } catch (error) {
       tried.push(endpoint);
       if (tried.length >= plan.connectAttempts || ex.cancelled) throw error;
+    } finally {
+      endpoint.dialing--;
+      if (limits !== null) limits.pending--;
     }
   }
 }
@@ -39,7 +49,8 @@ async function dial(
   const limit = to.addresses === null ? to.handle.connectTimeoutMs : proxy.config.proxy.timeouts.connectMs;
   let stream;
   try {
-    stream = await proxy.dialer.dial({ hostname: endpoint.address, port: endpoint.port }, limit);
+    const { address: hostname, port, terms } = endpoint;
+    stream = await proxy.dialer.dial({ hostname, port }, limit, terms.keepAlive);
   } catch (cause) {
     const durationMs = proxy.clock.monotonic() - startMs;
     const denied = cause instanceof MeshError && cause.code === "P209";

@@ -29,6 +29,9 @@ export interface UpstreamSurroundings {
 /** The upstream says that it did not look at the request: it may be sent again whatever it is. */
 export class Unprocessed extends MeshError {}
 
+/** A kept connection that ended before the first byte of an answer. */
+export class DeadReuse extends MeshError {}
+
 /** Whatever an exchange is at work on: a connection of its own, or a stream on a shared one. */
 export interface Upstream extends Expirable {
   readonly endpoint: { active: number; readonly port: number };
@@ -56,6 +59,8 @@ export class UpstreamConnection implements Upstream {
   cut: CutReason = "";
   /** Monotonic ms at which the exchange on it must be over. */
   routeDeadline = Infinity;
+  /** Monotonic ms from which it takes no more exchanges. */
+  readonly #oldAt: number;
   /** The client went away. */
   readonly cancel = (): void => {
     this.cut = "cancelled";
@@ -78,9 +83,9 @@ export class UpstreamConnection implements Upstream {
     // Only a connection that hangs while sending is cut; each read of a body begins anew.
     this.body.beforeWait = () => {
       const stall = proxy.deadlines.now + proxy.config.proxy.timeouts.bodyStallMs;
-      if (this.routeDeadline < stall) proxy.deadlines.arm(this, this.routeDeadline);
-      else this.deadline = stall;
+      proxy.deadlines.arm(this, Math.min(stall, this.routeDeadline));
     };
+    this.#oldAt = proxy.deadlines.now + endpoint.terms.maxDurationMs;
     proxy.deadlines.add(this);
     proxy.observer.upstreamConnection(1);
     endpoint.connections++;
@@ -98,16 +103,21 @@ export class UpstreamConnection implements Upstream {
     this.routeDeadline = Infinity;
     const { maxIdlePerEndpoint } = proxy.config.proxy.limits;
     const pool = this.endpoint.idle;
+    const { terms, waiting } = this.endpoint;
+    const { now } = proxy.deadlines;
     // Bytes that nobody asked for belong to no request: never reuse.
     if (
-      this.input.available > 0 || pool.length >= maxIdlePerEndpoint || this.endpoint.gone || proxy.draining
+      this.input.available > 0 || pool.length >= maxIdlePerEndpoint || this.endpoint.gone ||
+      proxy.draining || this.requests >= terms.maxRequests || now >= this.#oldAt
     ) {
       this.close();
       return;
     }
     this.input.shrink();
+    if (waiting !== null && waiting.give(this)) return;
     this.idle = true;
-    this.deadline = proxy.deadlines.now + proxy.config.proxy.timeouts.upstreamIdleMs;
+    const idleMs = terms.idleMs ?? proxy.config.proxy.timeouts.upstreamIdleMs;
+    proxy.deadlines.arm(this, Math.min(now + idleMs, this.#oldAt));
     pool.push(this);
     this.input.prefetch(this.#onIdleEnd, true);
   }
@@ -123,5 +133,6 @@ export class UpstreamConnection implements Upstream {
     this.#proxy.deadlines.remove(this);
     this.#proxy.observer.upstreamConnection(-1);
     this.stream.close();
+    this.endpoint.waiting?.freed();
   }
 }
