@@ -16,11 +16,11 @@ import type { Address } from "./client.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** Program and arguments in front of the agent's own. */
-export function agentCommand(): string[] {
+/** Program and arguments in front of the agent's own; `main`: another one than mod.ts, which is never compiled. */
+export function agentCommand(main?: string): string[] {
   const chosen = Deno.env.get("AGENT") ?? "";
-  if (chosen !== "") return [chosen];
-  return [Deno.execPath(), "run", "-P", "--no-prompt", "--quiet", `${ROOT}mod.ts`];
+  if (chosen !== "" && main === undefined) return [chosen];
+  return [Deno.execPath(), "run", "-P", "--no-prompt", "--quiet", `${ROOT}${main ?? "mod.ts"}`];
 }
 
 /** Also for scripts that tests run under the same runtime. */
@@ -28,7 +28,7 @@ export const DENO: string = Deno.execPath();
 
 /** Environment of every process under test: nothing of ours, so that no test depends on the machine. */
 function environment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const env: Record<string, string> = { NO_COLOR: "1", DENO_TOKIO_MAX_IO_EVENTS_PER_TICK: "64" };
+  const env: Record<string, string> = { NO_COLOR: "1" };
   for (const name of ["PATH", "HOME", "DENO_DIR", "TMPDIR"]) {
     const value = Deno.env.get(name);
     if (value !== undefined) env[name] = value;
@@ -48,12 +48,14 @@ export interface StartOptions {
   /** Shell text run before the agent in the same process, e.g. `ulimit -n 100`. */
   readonly before?: string;
   readonly cwd?: string;
+  /** Main module in place of mod.ts, from the repository. */
+  readonly main?: string;
   /** False: do not wait for the first rules. */
   readonly rules?: false;
 }
 
 function commandFor(args: readonly string[], options: StartOptions): Deno.Command {
-  const words = [...agentCommand(), ...args];
+  const words = [...agentCommand(options.main), ...args];
   // `exec`, so that the pid is the agent's own.
   const shell = options.before === undefined
     ? words
