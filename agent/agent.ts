@@ -20,6 +20,7 @@ import type {
   Clock,
   Dialer,
   HttpClient,
+  Listener,
   Log,
   Resolver,
   Rng,
@@ -76,6 +77,8 @@ export interface AgentOptions {
 export interface RunningAgent {
   readonly config: AgentConfig;
   readonly httpAddress: StreamAddress;
+  /** Of `cse.protocols.grpc`; null when it is not set. */
+  readonly grpcAddress: StreamAddress | null;
   /** Null when the settings turn admin off. */
   readonly adminAddress: StreamAddress | null;
   /** Of `cse.mesh.tcp.listeners`, in their order. */
@@ -199,7 +202,9 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       ownAddresses: adminServer === undefined ? [] : [adminServer.address],
     }, gate));
     state.accepting = true;
-    log.log("info", `proxy listening on ${addressText(proxy.address)}`);
+    for (const address of [proxy.address, ...(proxy.grpcAddress === null ? [] : [proxy.grpcAddress])]) {
+      log.log("info", `proxy listening on ${addressText(address)}`);
+    }
     if (adminServer !== undefined) log.log("info", `admin listening on ${addressText(adminServer.address)}`);
     world.onPublish((now, before) => {
       recompiled += now.stats["recompiled"] ?? 0;
@@ -237,6 +242,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   return {
     config,
     httpAddress: running.address,
+    grpcAddress: running.grpcAddress,
     adminAddress: adminServer?.address ?? null,
     tcpAddresses,
     world,
@@ -292,6 +298,12 @@ async function openProxy(
         "cse.mesh.tcp.listeners has no effect: the engine serve has no ports for TCP; want native",
       );
     }
+    if (config.listen.grpc !== undefined) {
+      log.log(
+        "warn",
+        "cse.protocols.grpc.listenAddress has no effect: the engine serve has one listener; want native",
+      );
+    }
     const [{ startServeProxy }, { serveRequests }] = await Promise.all([
       import("./proxy/serve.ts"),
       import("./net/serve.ts"),
@@ -305,12 +317,22 @@ async function openProxy(
 function openNative(options: Omit<ProxyOptions, "listener">, gate: ReadGate | null): OpenProxy {
   const { config, log } = options;
   const listener = listenTcp(config.listen.http, gate);
+  let grpcListener: Listener | undefined;
+  if (config.listen.grpc !== undefined) {
+    try {
+      grpcListener = listenTcp(config.listen.grpc, gate);
+    } catch (error) {
+      listener.close();
+      throw listenError("grpc", config.listen.grpc, error);
+    }
+  }
   const localPorts: LocalPort[] = [];
   for (const { listen, host, port } of config.listen.tcp ?? []) {
     try {
       localPorts.push({ listener: listenTcp(listen, gate), host, port });
     } catch (error) {
       listener.close();
+      grpcListener?.close();
       for (const open of localPorts) open.listener.close();
       throw listenError("tcp", listen, error);
     }
@@ -319,7 +341,12 @@ function openNative(options: Omit<ProxyOptions, "listener">, gate: ReadGate | nu
     log.log("info", `local port ${addressText(address)} leads to ${addressText({ hostname: host, port })}`);
   }
   return {
-    proxy: startProxy({ ...options, listener, localPorts }),
+    proxy: startProxy({
+      ...options,
+      listener,
+      ...(grpcListener === undefined ? {} : { grpcListener }),
+      localPorts,
+    }),
     tcpAddresses: localPorts.map(({ listener: { address } }) => address),
   };
 }

@@ -54,6 +54,8 @@ const PREFIX = "mesh_agent_";
 /** Help of the names that the proxy counts; a name that is not here is exposed without. */
 const COUNTER_HELP: Readonly<Record<string, string>> = {
   accept_errors_total: "accept() calls that failed, e.g. for want of file descriptors.",
+  grpc_listener_connections_total: "Connections that the listener of protocols.grpc took.",
+  http_listener_connections_total: "Connections that the listener of protocols.http took.",
   rejected_overload_total: "Requests and connections answered 503 at a limit.",
   replayed_requests_total:
     "Requests sent again after a reused connection died before any response byte, or unprocessed.",

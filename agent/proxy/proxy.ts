@@ -38,13 +38,15 @@ export interface ProxyOptions {
   readonly config: AgentConfig;
   readonly world: { readonly current: World };
   readonly listener: Listener;
+  /** A second one, which takes the same. */
+  readonly grpcListener?: Listener;
   readonly dialer: Dialer;
   readonly resolver: Resolver;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly observer: Observer;
   readonly log: Log;
-  /** Listeners of this agent besides `listener` (admin): never a destination. */
+  /** Listeners of this agent besides these (admin): never a destination. */
   readonly ownAddresses: readonly ListenAddress[];
   /** Ports for TCP; none by default. */
   readonly localPorts?: readonly LocalPort[];
@@ -59,6 +61,8 @@ export interface ProxyStats {
 
 export interface RunningProxy {
   readonly address: StreamAddress;
+  /** Of the second listener; null when there is none. */
+  readonly grpcAddress: StreamAddress | null;
   /** Stops accepting, answers what runs with `Connection: close`, closes idle connections; at the deadline cuts the rest. */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything now. */
@@ -76,7 +80,7 @@ const OVERLOADED = new TextEncoder().encode(
 );
 
 /** The state that every request of a proxy shares; also for engines that bring their own listener. */
-export function createContext(options: Omit<ProxyOptions, "listener">): ProxyContext {
+export function createContext(options: Omit<ProxyOptions, "listener" | "grpcListener">): ProxyContext {
   const names = new Names(options.resolver, options.clock);
   return {
     config: options.config,
@@ -98,9 +102,10 @@ export function createContext(options: Omit<ProxyOptions, "listener">): ProxyCon
 }
 
 export function startProxy(options: ProxyOptions): RunningProxy {
-  const { listener, clock, log } = options;
+  const { listener, grpcListener, clock, log } = options;
+  const listeners = grpcListener === undefined ? [listener] : [listener, grpcListener];
   const proxy = createContext(options);
-  proxy.own.add(listener.address.hostname, listener.address.port);
+  for (const { address } of listeners) proxy.own.add(address.hostname, address.port);
   const connections = new Set<DownstreamConnection>();
   let whenEmpty: (() => void) | null = null;
 
@@ -117,7 +122,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     if (connections.size === 0) whenEmpty?.();
   };
 
-  const accept = async (): Promise<void> => {
+  const accept = async (listener: Listener, counter: string): Promise<void> => {
     for (;;) {
       let stream: AcceptedStream | null;
       try {
@@ -131,15 +136,17 @@ export function startProxy(options: ProxyOptions): RunningProxy {
       }
       if (stream === null) return;
       if (isAny(listener.address.hostname)) proxy.own.add(stream.local.hostname, stream.local.port);
+      options.observer.count(counter);
       serve(stream);
     }
   };
-  accept();
+  void accept(listener, "http_listener_connections_total");
+  if (grpcListener !== undefined) void accept(grpcListener, "grpc_listener_connections_total");
   const ports = startLocalPorts(proxy, options.localPorts ?? []);
 
   const close = (): void => {
     proxy.draining = true;
-    listener.close();
+    for (const each of listeners) each.close();
     ports.close();
     for (const tunnel of proxy.tunnels) tunnel.close();
     for (const connection of connections) connection.close();
@@ -149,9 +156,10 @@ export function startProxy(options: ProxyOptions): RunningProxy {
 
   return {
     address: listener.address,
+    grpcAddress: grpcListener?.address ?? null,
     async drain(deadlineMs) {
       proxy.draining = true;
-      listener.close();
+      for (const each of listeners) each.close();
       ports.stop();
       for (const connection of connections) connection.drain();
       if (connections.size > 0 || ports.size > 0) {

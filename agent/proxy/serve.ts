@@ -59,6 +59,7 @@ export function startServeProxy(options: ServeProxyOptions): RunningProxy {
   };
   return {
     address: server.address,
+    grpcAddress: null,
     async drain(deadlineMs) {
       proxy.draining = true;
       await new Promise<void>((resolve) => {

@@ -35,7 +35,9 @@ function rowsOf(config: AgentConfig): { key: string; value: unknown; origin: str
   return SETTINGS.flatMap(({ key, form }) => {
     const origin = config.origins.get(key);
     if (origin === undefined) return [];
-    const value = form.kind === "address"
+    const value = origin.value === undefined
+      ? ""
+      : form.kind === "address"
       ? formatListenAddress(origin.value as ListenAddress)
       : form.kind === "duration"
       ? formatDuration(origin.value as number)

@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { formatDiagnostic } from "../core/diagnostics.ts";
 import { readSettings } from "./read.ts";
+import type { ListenAddress } from "./types.ts";
 
 const CASES: readonly {
   readonly name: string;
   readonly files: Readonly<Record<string, string>>;
   readonly inert: readonly string[];
+  readonly grpc?: ListenAddress;
 }[] = [
   {
     name: "1.6: root cse, service.registry, service_description",
@@ -53,7 +55,6 @@ tracing:
       "cse.circuitBreaker",
       "cse.handler",
       "cse.loadbalance",
-      "cse.protocols.grpc",
       "cse.service.registry.address",
       "cse.service.registry.autoIPIndex",
       "cse.service.registry.scope",
@@ -64,6 +65,7 @@ tracing:
       "ssl",
       "tracing",
     ],
+    grpc: { hostname: "127.0.0.1", port: 40101 },
   },
   {
     name: "1.8: root servicecomb beside cse, registry at the root, service",
@@ -87,7 +89,7 @@ cse:
   },
 ];
 
-for (const { name, files, inert } of CASES) {
+for (const { name, files, inert, grpc } of CASES) {
   Deno.test(`Mesher ${name}`, () => {
     const { config, diagnostics } = readSettings({
       directory: "/conf",
@@ -101,5 +103,6 @@ for (const { name, files, inert } of CASES) {
     assert.deepEqual(config?.service, { name: "hello", version: "0.0.1", application: "shop" });
     assert.deepEqual(config?.workload.labels, { app: "hello", version: "0.0.1", allowCrossApp: "false" });
     assert.deepEqual(config?.listen.admin, { hostname: "127.0.0.1", port: 30102 });
+    assert.deepEqual(config?.listen.grpc, grpc);
   });
 }

@@ -140,10 +140,11 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
   const value = <T>(key: string) => valueOf(context, key) as T;
 
   const http = value<ListenAddress>("cse.protocols.http.listenAddress");
+  const grpc = value<ListenAddress | undefined>("cse.protocols.grpc.listenAddress");
   const adminAddress = value<ListenAddress>("cse.protocols.rest-admin.listenAddress");
   const admin = value<boolean>("admin.enable") ? adminAddress : null;
   const tcp = value<readonly TcpForward[]>("cse.mesh.tcp.listeners");
-  warnOfOpenListeners(context, http, admin, tcp);
+  warnOfOpenListeners(context, http, grpc, admin, tcp);
 
   const workload = {
     podName: value<string>("workload.podName"),
@@ -162,7 +163,7 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
   const timeout = (name: string) => mesh<number>(`timeouts.${name}`);
   return {
     confDirectory: input.directory,
-    listen: { http, admin, ...(tcp.length === 0 ? {} : { tcp }) },
+    listen: { http, ...(grpc === undefined ? {} : { grpc }), admin, ...(tcp.length === 0 ? {} : { tcp }) },
     service,
     workload: {
       ...workload,
@@ -213,11 +214,12 @@ function readablePaths(context: Context): readonly string[] {
 function warnOfOpenListeners(
   { origins, diagnostics }: Context,
   http: ListenAddress,
+  grpc: ListenAddress | undefined,
   admin: ListenAddress | null,
   tcp: readonly TcpForward[],
 ): void {
-  const warn = (address: ListenAddress | null, key: string): void => {
-    if (address === null || /^(127\.|::1$|localhost$)/.test(address.hostname)) return;
+  const warn = (address: ListenAddress | null | undefined, key: string): void => {
+    if (address == null || /^(127\.|::1$|localhost$)/.test(address.hostname)) return;
     diagnostics.push(
       diagnostic(
         "S123",
@@ -227,6 +229,7 @@ function warnOfOpenListeners(
     );
   };
   warn(http, "cse.protocols.http.listenAddress");
+  warn(grpc, "cse.protocols.grpc.listenAddress");
   warn(admin, "cse.protocols.rest-admin.listenAddress");
   for (const { listen } of tcp) warn(listen, "cse.mesh.tcp.listeners");
 }

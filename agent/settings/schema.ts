@@ -86,6 +86,11 @@ export const SETTINGS: readonly Setting[] = [
     about: "address of the proxy; port 0 = any free one",
   },
   {
+    key: "cse.protocols.grpc.listenAddress",
+    form: { kind: "address" },
+    about: "a second proxy address (Mesher: 127.0.0.1:40101); both take HTTP/1.1, HTTP/2, TLS; none = one",
+  },
+  {
     key: "cse.protocols.rest-admin.listenAddress",
     form: { kind: "address" },
     fallback: "127.0.0.1:30102",
@@ -379,11 +384,14 @@ export type Reason = readonly [path: string, why: string];
 
 /** Keys of Mesher and go-chassis that mean nothing here, with the reason; whatever stands below them is not looked at. */
 export const INERT: readonly Reason[] = [
-  ["cse.protocols.*", "the agent proxies under protocols.http"],
+  ["cse.protocols.*", "the agent proxies under protocols.http and protocols.grpc"],
   ["cse.protocols.http.advertiseAddress", "nothing is registered"],
   ["cse.protocols.http.workerNumber", "the number of workers is not a setting"],
   ["cse.protocols.http.transport", "it is always tcp"],
   ["cse.protocols.http.cors", "a VirtualService's corsPolicy does this"],
+  ["cse.protocols.grpc.advertiseAddress", "nothing is registered"],
+  ["cse.protocols.grpc.workerNumber", "the number of workers is not a setting"],
+  ["cse.protocols.grpc.transport", "it is always tcp"],
   ["cse.protocols.rest-admin.advertiseAddress", "nothing is registered"],
   ["cse.protocols.rest-admin.workerNumber", "the number of workers is not a setting"],
   ["cse.protocols.rest-admin.transport", "it is always tcp"],

@@ -85,7 +85,12 @@ Deno.test("the shipped configuration has no findings and says the defaults", asy
   const unset = SETTINGS.filter(({ key, fileless }) =>
     !fileless && config!.origins.get(key)?.from !== "file"
   );
-  assert.deepEqual(unset.map((s) => s.key), ["router.address", "cse.service.app", "cse.service.properties"]);
+  assert.deepEqual(unset.map((s) => s.key), [
+    "cse.protocols.grpc.listenAddress",
+    "router.address",
+    "cse.service.app",
+    "cse.service.properties",
+  ]);
 });
 
 Deno.test("settings are printed with their origins", () => {

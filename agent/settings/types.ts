@@ -24,6 +24,8 @@ export interface AgentConfig {
   readonly listen: {
     /** `cse.protocols.http.listenAddress`, default 127.0.0.1:30101. */
     readonly http: ListenAddress;
+    /** `cse.protocols.grpc.listenAddress`: a second one that takes the same; absent when it is not set. */
+    readonly grpc?: ListenAddress;
     /** `cse.protocols.rest-admin.listenAddress`, default 127.0.0.1:30102; null when admin is off. */
     readonly admin: ListenAddress | null;
     /** `cse.mesh.tcp.listeners`; absent when there are none. */

@@ -31,6 +31,7 @@ export type ToWorker =
 
 export interface Listening {
   readonly http: StreamAddress;
+  readonly grpc: StreamAddress | null;
   readonly admin: StreamAddress | null;
   readonly tcp: readonly StreamAddress[];
 }

@@ -88,8 +88,9 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
     grant("connect", formatNetEntry(entry) as string, because, origin);
   };
 
-  const { http, admin, tcp = [] } = config.listen;
+  const { http, grpc, admin, tcp = [] } = config.listen;
   grant("listen", hostPort(http), "cse.protocols.http.listenAddress");
+  if (grpc !== undefined) grant("listen", hostPort(grpc), "cse.protocols.grpc.listenAddress");
   if (admin !== null) grant("listen", hostPort(admin), "cse.protocols.rest-admin.listenAddress");
   for (const { listen } of tcp) grant("listen", hostPort(listen), "cse.mesh.tcp.listeners");
 

@@ -102,11 +102,15 @@ Deno.test("scope: places of rules come on top, unless they are inside", () => {
 
 Deno.test("scope: local ports listen, and connect to where they lead", () => {
   const { runtime } = scopeOf(
-    settings("cse: {mesh: {tcp: {listeners: ['3306=db.example:3306']}, permissions: {net: [10.0.0.0/8]}}}"),
+    settings(
+      "cse: {protocols: {grpc: {listenAddress: '127.0.0.1:40101'}}, " +
+        "mesh: {tcp: {listeners: ['3306=db.example:3306']}, permissions: {net: [10.0.0.0/8]}}}",
+    ),
     { ...FACTS, nameservers: [] },
   );
   assert.deepEqual(runtime.net, [
     "127.0.0.1:30101",
+    "127.0.0.1:40101",
     "127.0.0.1:30102",
     "127.0.0.1:3306",
     "db.example:3306",

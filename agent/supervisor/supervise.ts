@@ -186,12 +186,13 @@ export function supervise(options: SuperviseOptions): Supervisor {
 }
 
 /** The ports that a first start took are those of the next one: applications know them. */
-function pinned(config: AgentConfig, { http, admin, tcp }: Listening): AgentConfig {
+function pinned(config: AgentConfig, { http, grpc, admin, tcp }: Listening): AgentConfig {
   const { listen } = config;
   return {
     ...config,
     listen: {
       http: { ...listen.http, port: http.port },
+      ...(listen.grpc === undefined || grpc === null ? {} : { grpc: { ...listen.grpc, port: grpc.port } }),
       admin: listen.admin === null || admin === null ? null : { ...listen.admin, port: admin.port },
       ...(listen.tcp === undefined ? {} : {
         tcp: listen.tcp.map((forward, i) => ({

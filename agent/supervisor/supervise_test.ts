@@ -23,6 +23,7 @@ interface FakeWorker {
 
 const LISTENING = {
   http: { hostname: "127.0.0.1", port: 4001 },
+  grpc: { hostname: "127.0.0.1", port: 4004 },
   admin: { hostname: "127.0.0.1", port: 4002 },
   tcp: [{ hostname: "127.0.0.1", port: 4003 }],
 };
@@ -40,6 +41,7 @@ function rig(more: Partial<SuperviseOptions> = {}) {
     ...base,
     listen: {
       http: { hostname: "127.0.0.1", port: 0 },
+      grpc: { hostname: "127.0.0.1", port: 0 },
       admin: { hostname: "127.0.0.1", port: 0 },
       tcp: [{ listen: { hostname: "127.0.0.1", port: 0 }, host: "db", port: 1 }],
     },
@@ -104,7 +106,10 @@ Deno.test("supervise: a dead worker is replaced after a wait that doubles, on th
     assert.match(lines.at(-1)!, /^info the agent is back/);
   }
   const { listen } = last().config;
-  assert.deepEqual([listen.http.port, listen.admin?.port, listen.tcp?.[0]?.listen.port], [4001, 4002, 4003]);
+  assert.deepEqual(
+    [listen.http.port, listen.admin?.port, listen.tcp?.[0]?.listen.port, listen.grpc?.port],
+    [4001, 4002, 4003, 4004],
+  );
   assert.equal(outcome(), "running");
 });
 

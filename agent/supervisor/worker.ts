@@ -62,7 +62,12 @@ async function start({ config, log: options, scope }: ToWorker & { type: "start"
     }
     say({
       type: "started",
-      listening: { http: agent.httpAddress, admin: agent.adminAddress, tcp: agent.tcpAddresses },
+      listening: {
+        http: agent.httpAddress,
+        grpc: agent.grpcAddress,
+        admin: agent.adminAddress,
+        tcp: agent.tcpAddresses,
+      },
     });
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;

@@ -21,6 +21,8 @@ export interface ConfOptions {
   readonly controlPlane?: Readonly<Record<string, unknown>>;
   /** Default 127.0.0.1:0. */
   readonly http?: string;
+  /** Default: no second listener. */
+  readonly grpc?: string;
   readonly admin?: string;
   /** `cse.mesh`: engine, accessLog, limits, timeouts, … */
   readonly mesh?: Readonly<Record<string, unknown>>;
@@ -60,7 +62,7 @@ export function chassisText(options: ConfOptions = {}): string {
   protocols:
     http:
       listenAddress: ${options.http ?? "127.0.0.1:0"}
-    rest-admin:
+${options.grpc === undefined ? "" : `    grpc:\n      listenAddress: ${options.grpc}\n`}    rest-admin:
       listenAddress: ${options.admin ?? "127.0.0.1:0"}
   service:
     registry:
