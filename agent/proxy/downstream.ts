@@ -150,13 +150,18 @@ export class DownstreamConnection implements Responder, Expirable {
     else if (!this.#tunnel) this.#stream.close();
   }
 
+  #arm(ms: number): void {
+    const { deadlines } = this.#proxy;
+    deadlines.arm(this, deadlines.now + ms);
+  }
+
   // ---------------------------------------------------------------- heads
 
   #rest(): void {
     this.#state = IDLE;
     // What a large head took is given back, also by the head itself, which keeps its bytes.
     if (this.#input.shrink()) this.#head.reset(this.#input.buf, 0);
-    this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.idleMs;
+    this.#arm(this.#proxy.config.proxy.timeouts.idleMs);
   }
 
   /** The first bytes tell HTTP/2 with prior knowledge from everything else, which then stands in the input. */
@@ -259,7 +264,7 @@ export class DownstreamConnection implements Responder, Expirable {
     );
     const now = ex.startMs = proxy.clock.monotonic();
     proxy.deadlines.now = now;
-    this.deadline = now + WATCH_AFTER_MS;
+    proxy.deadlines.arm(this, now + WATCH_AFTER_MS);
   }
 
   async #refuse(problem: number): Promise<void> {
@@ -276,7 +281,7 @@ export class DownstreamConnection implements Responder, Expirable {
 
   #beforeBodyWait(): Promise<void> | void {
     this.#state = BODY;
-    this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.bodyStallMs;
+    this.#arm(this.#proxy.config.proxy.timeouts.bodyStallMs);
     if (!this.#head.expectContinue || this.#continueSent || this.begun) return;
     this.#continueSent = true;
     if (this.#head.minor === 1) return writeAll(this.#stream, CONTINUE);
@@ -286,7 +291,7 @@ export class DownstreamConnection implements Responder, Expirable {
   #afterBodyWait(): void {
     if (this.#state !== BODY) return;
     this.#state = BUSY;
-    this.deadline = this.#proxy.deadlines.now + WATCH_AFTER_MS;
+    this.#arm(WATCH_AFTER_MS);
   }
 
   /** Reads what is left of a body that nobody wanted; false when that is more than the limit. */
@@ -375,7 +380,7 @@ export class DownstreamConnection implements Responder, Expirable {
 
   async #write(bytes: Uint8Array): Promise<void> {
     this.#state = WRITING;
-    this.deadline = this.#proxy.deadlines.now + this.#proxy.config.proxy.timeouts.bodyStallMs;
+    this.#arm(this.#proxy.config.proxy.timeouts.bodyStallMs);
     this.sent += bytes.length;
     try {
       const n = await this.#stream.write(bytes);
@@ -398,7 +403,7 @@ export class DownstreamConnection implements Responder, Expirable {
         if (this.#exchange === null || this.#tunnel) return;
         // The head's bytes are needed until `prepare` has copied them.
         if (this.#body.done) this.#input.prefetch(this.#onWatched, this.#exchange.out !== null);
-        else this.deadline = this.#proxy.deadlines.now + WATCH_AFTER_MS;
+        else this.#arm(WATCH_AFTER_MS);
         return;
       case HEAD:
         this.#timeOut(

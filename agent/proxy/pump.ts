@@ -25,7 +25,7 @@ export async function pump(proxy: ProxyContext, ex: Exchange, connection: Upstre
       reading = false;
       if (piece === null || connection.closed) break;
       // Only sending counts as a stall of the upstream; waiting for the client has its own deadline.
-      connection.deadline = proxy.deadlines.now + bodyStallMs;
+      proxy.deadlines.arm(connection, proxy.deadlines.now + bodyStallMs);
       if (frame === null) {
         await writeAll(connection.stream, piece);
       } else {
@@ -52,7 +52,7 @@ export async function pump(proxy: ProxyContext, ex: Exchange, connection: Upstre
       ex.bodyError = error;
       connection.close();
     } else {
-      connection.deadline = proxy.deadlines.now + bodyStallMs;
+      proxy.deadlines.arm(connection, proxy.deadlines.now + bodyStallMs);
     }
   } finally {
     if (frame !== null) proxy.buffers.giveWriter(frame);
@@ -71,6 +71,5 @@ export function startRouteTimeout(
   const perTry = ex.perTryTimeoutMs > 0 ? now + ex.perTryTimeoutMs : Infinity;
   connection.routeDeadline = ex.routeDeadline;
   const deadline = Math.min(ex.routeDeadline, perTry);
-  if (deadline === Infinity) connection.deadline = Infinity;
-  else proxy.deadlines.arm(connection, deadline);
+  proxy.deadlines.arm(connection, deadline);
 }

@@ -3,6 +3,7 @@ import type { RetryClass } from "../core/errors.ts";
 import { MeshError } from "../core/errors.ts";
 import type { CompiledRetry } from "../route/types.ts";
 import type { ProxyContext } from "./context.ts";
+import type { Expirable } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { grpcStatusIn, retriesGrpcStatus } from "./grpc.ts";
 import type { Upstream } from "./upstream.ts";
@@ -49,12 +50,18 @@ export function waitBackoff(
 /** Waits, but not beyond the client's patience. */
 export function wait(proxy: ProxyContext, ex: Exchange, ms: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const stop = proxy.clock.after(Math.max(0, ms), () => {
-      ex.onCancel = null;
-      resolve();
-    });
+    const waiting: Expirable = {
+      deadline: proxy.clock.monotonic() + Math.max(0, ms),
+      slot: -1,
+      expire() {
+        proxy.deadlines.remove(waiting);
+        ex.onCancel = null;
+        resolve();
+      },
+    };
+    proxy.deadlines.add(waiting);
     ex.onCancel = () => {
-      stop();
+      proxy.deadlines.remove(waiting);
       reject(
         new MeshError("P112", "Cannot answer: the client closed the connection", { side: "downstream" }),
       );

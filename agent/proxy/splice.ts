@@ -44,8 +44,8 @@ class Splice implements Expirable {
   }
 
   touch(): void {
-    const idle = this.proxy.deadlines.now + this.limits.idleMs;
-    this.deadline = idle < this.#end ? idle : this.#end;
+    const { deadlines } = this.proxy;
+    deadlines.arm(this, Math.min(deadlines.now + this.limits.idleMs, this.#end));
   }
 
   expire(): void {
