@@ -4,7 +4,6 @@
  *
  * In: rule documents. Out: one R450 per use. An entry leaves the table with the change that executes it.
  */
-import { parseDuration } from "../core/duration.ts";
 import type { Diagnostic } from "../core/diagnostics.ts";
 import type { PathPart } from "../core/yaml.ts";
 import { type Place, placeRemark, quote, type Remark } from "./remark.ts";
@@ -43,12 +42,9 @@ const otherConditions = (value: unknown): string | undefined => {
   return others.length === 0 ? undefined : others.join(",");
 };
 const unless = (...executed: unknown[]) => (value: unknown) => executed.includes(value) ? undefined : value;
-const positive = (value: unknown) => typeof value === "number" && value > 0 ? value : undefined;
-const lasting = (value: unknown) => (parseDuration(String(value)) ?? 0) > 0 ? value : undefined;
 const unixSocket = (value: unknown) => String(value).startsWith("unix://") ? value : undefined;
 
-const NO_LIMIT = "the limit is not enforced";
-const OWN_IDLE = "idle connections close by the agent's own setting";
+const SYSTEM_PROBES = "silent connections are probed as the system does it; the runtime cannot set when";
 
 export const NOT_EXECUTED: readonly NotExecuted[] = [
   { kind: "VirtualService", path: "http.*.mirror", instead: "no copies are sent" },
@@ -99,54 +95,18 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
   { kind: "DestinationRule", path: "POLICY.outlierDetection", instead: "no endpoint is ejected" },
   {
     kind: "DestinationRule",
-    path: "POLICY.connectionPool.tcp.maxConnections",
-    instead: NO_LIMIT,
-    part: positive,
+    path: "POLICY.connectionPool.tcp.tcpKeepalive.probes",
+    instead: SYSTEM_PROBES,
   },
   {
     kind: "DestinationRule",
-    path: "POLICY.connectionPool.http.http1MaxPendingRequests",
-    instead: NO_LIMIT,
-    part: positive,
+    path: "POLICY.connectionPool.tcp.tcpKeepalive.time",
+    instead: SYSTEM_PROBES,
   },
   {
     kind: "DestinationRule",
-    path: "POLICY.connectionPool.http.http2MaxRequests",
-    instead: NO_LIMIT,
-    part: positive,
-  },
-  {
-    kind: "DestinationRule",
-    path: "POLICY.connectionPool.http.maxRetries",
-    instead: NO_LIMIT,
-    part: positive,
-  },
-  {
-    kind: "DestinationRule",
-    path: "POLICY.connectionPool.http.maxRequestsPerConnection",
-    instead: "the limit is kept on HTTP/2 connections only",
-    part: positive,
-  },
-  {
-    kind: "DestinationRule",
-    path: "POLICY.connectionPool.http.idleTimeout",
-    instead: "it is kept on HTTP/2 connections only",
-  },
-  {
-    kind: "DestinationRule",
-    path: "POLICY.connectionPool.tcp.idleTimeout",
-    instead: "only TCP and TLS ports keep that of the whole host; else " + OWN_IDLE,
-  },
-  {
-    kind: "DestinationRule",
-    path: "POLICY.connectionPool.tcp.maxConnectionDuration",
-    instead: "only TCP and TLS ports keep that of the whole host",
-    part: lasting,
-  },
-  {
-    kind: "DestinationRule",
-    path: "POLICY.connectionPool.tcp.tcpKeepalive",
-    instead: "connections keep the system's keep-alive",
+    path: "POLICY.connectionPool.tcp.tcpKeepalive.interval",
+    instead: SYSTEM_PROBES,
   },
   {
     kind: "DestinationRule",
@@ -156,7 +116,11 @@ export const NOT_EXECUTED: readonly NotExecuted[] = [
   },
   { kind: "DestinationRule", path: "POLICY.tunnel", instead: "connections go straight to the endpoint" },
   { kind: "DestinationRule", path: "POLICY.proxyProtocol", instead: "no PROXY header is sent" },
-  { kind: "DestinationRule", path: "POLICY.retryBudget", instead: NO_LIMIT },
+  {
+    kind: "DestinationRule",
+    path: "POLICY.retryBudget.budgetInterval",
+    instead: "the budget is of the requests under way at the moment",
+  },
 
   {
     kind: "ServiceEntry",

@@ -18,8 +18,8 @@ const use = (path: string): unknown => {
   if (path.endsWith("mode")) return "SIMPLE";
   if (path.endsWith("resolution")) return "DYNAMIC_DNS";
   if (path.endsWith("address")) return "unix:///x";
-  if (/Duration|idleTimeout|DurationSecs$/.test(path)) return "1s";
-  if (/max[A-Z]|http1Max|http2Max/.test(path)) return 1;
+  if (/(Duration|DurationSecs|\.time|\.interval|Interval)$/.test(path)) return "1s";
+  if (/probes$/.test(path)) return 1;
   if (/Localities|useClientProtocol$/.test(path)) return true;
   if (/statPrefix$/.test(path)) return "x";
   if (/subjectAltNames$/.test(path)) return ["a"];
@@ -67,7 +67,10 @@ spec:
   host: x
   trafficPolicy:
     loadBalancer: {simple: LEAST_REQUEST}
-    connectionPool: {tcp: {connectTimeout: 1s, maxConnections: 0}, http: {h2UpgradePolicy: DEFAULT}}
+    connectionPool:
+      tcp: {connectTimeout: 1s, maxConnections: 1, maxConnectionDuration: 1h, idleTimeout: 1m, tcpKeepalive: {}}
+      http: {http1MaxPendingRequests: 1, http2MaxRequests: 1, maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1s}
+    retryBudget: {percent: 10}
     tls: {mode: DISABLE}
 ---
 apiVersion: networking.istio.io/v1

@@ -56,6 +56,9 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   accept_errors_total: "accept() calls that failed, e.g. for want of file descriptors.",
   grpc_listener_connections_total: "Connections that the listener of protocols.grpc took.",
   http_listener_connections_total: "Connections that the listener of protocols.http took.",
+  http2_upstream_errors_total: "Connections to upstreams that ended because somebody broke HTTP/2.",
+  http2_upstream_goaways_total: "GOAWAY frames from upstreams.",
+  http2_upstream_keepalive_timeouts_total: "Connections to upstreams closed because a ping had no answer.",
   rejected_overload_total: "Requests and connections answered 503 at a limit.",
   replayed_requests_total:
     "Requests sent again after a reused connection died before any response byte, or unprocessed.",
@@ -63,6 +66,9 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   tcp_connections_total: "Tunnels and connections of local ports that reached an endpoint.",
   tcp_received_bytes_total: "Bytes of tunnels and local ports from applications.",
   tcp_sent_bytes_total: "Bytes of tunnels and local ports to applications.",
+  upstream_cx_overflow_total: "Connections that were not opened because of maxConnections of a cluster.",
+  upstream_rq_pending_overflow_total: "Requests answered 503 UO at a limit of a cluster.",
+  upstream_rq_retry_overflow_total: "Retries not made because of a cluster's maxRetries or retryBudget.",
 };
 
 // Classes are indexed by the first digit of the status; 0 = the client went away before an answer.

@@ -1,7 +1,7 @@
 /** A proxy in memory for tests: streams, time and chance are fakes, so nothing waits for the real clock. */
 import { MeshError } from "../core/errors.ts";
 import type { AcceptedStream, Clock, Listener, StreamAddress } from "../core/ports.ts";
-import type { Program, Route } from "../model/model.ts";
+import type { Cluster, Program, Route } from "../model/model.ts";
 import type { RequestRecord } from "../observe/types.ts";
 import { buildRouteTables } from "../route/table.ts";
 import type { AgentConfig } from "../settings/types.ts";
@@ -121,6 +121,8 @@ export interface Rig {
   records: RequestRecord[];
   counts: Map<string, number>;
   dialed: string[];
+  /** By dial: were probes of the kernel asked for? */
+  keepAlive: boolean[];
   upstreams: MemoryStream[];
   /** The agent's ends of the clients' connections. */
   accepted: MemoryStream[];
@@ -136,6 +138,10 @@ export interface RigOptions {
   revision?: number;
   policy?: "ALLOW_ANY" | "REGISTRY_ONLY";
   names?: Readonly<Record<string, string[]>>;
+  /** On top of the cluster's own. */
+  cluster?: Partial<Cluster>;
+  /** Of the agent; default 3. */
+  maxConnections?: number;
   /** Connections to upstreams are there when it resolves. */
   dialing?: Promise<void>;
   /** What the virtual host takes; default svc on port 80. */
@@ -167,6 +173,7 @@ export function rig(options: RigOptions = {}): Rig {
       type: "EDS",
       lbPolicy: "ROUND_ROBIN",
       connectTimeout: "1s",
+      ...options.cluster,
     }]]),
     loadAssignments: new Map([[
       CLUSTER,
@@ -195,6 +202,7 @@ export function rig(options: RigOptions = {}): Rig {
   const records: RequestRecord[] = [];
   const counts = new Map<string, number>();
   const dialed: string[] = [];
+  const keepAlive: boolean[] = [];
   const upstreams: MemoryStream[] = [];
   const clients: MemoryStream[] = [];
   const proxy = startProxy({
@@ -202,7 +210,7 @@ export function rig(options: RigOptions = {}): Rig {
       proxy: {
         engine: "native",
         outboundTrafficPolicy: options.policy ?? "ALLOW_ANY",
-        limits: LIMITS,
+        limits: { ...LIMITS, maxConnections: options.maxConnections ?? LIMITS.maxConnections },
         timeouts: TIMEOUTS,
         drainMs: 1000,
       },
@@ -220,7 +228,8 @@ export function rig(options: RigOptions = {}): Rig {
     } as unknown as Parameters<typeof startProxy>[0]["world"],
     listener,
     dialer: {
-      dial(address) {
+      dial(address, _timeoutMs, probes) {
+        keepAlive.push(probes ?? false);
         dialed.push(`${address.hostname}:${address.port}`);
         if (options.refuse?.has(address.hostname)) {
           return Promise.reject(new MeshError("P303", "refused", { side: "upstream" }));
@@ -255,6 +264,7 @@ export function rig(options: RigOptions = {}): Rig {
     records,
     counts,
     dialed,
+    keepAlive,
     upstreams,
     accepted: clients,
     client() {
