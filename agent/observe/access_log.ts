@@ -214,6 +214,8 @@ const encoder = new TextEncoder();
 const HEX = "0123456789abcdef";
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+/** Strings have many inner forms: looked up on each of them, the method costs more than the rest of a line. */
+const { charCodeAt } = String.prototype;
 
 /** Lines waiting as bytes; grows as needed and keeps its buffer. */
 class LineWriter {
@@ -235,7 +237,7 @@ class LineWriter {
     this.#reserve(n);
     const bytes = this.#bytes;
     let at = this.length;
-    for (let i = 0; i < n; i++) bytes[at++] = text.charCodeAt(i);
+    for (let i = 0; i < n; i++) bytes[at++] = charCodeAt.call(text, i);
     this.length = at;
   }
 
@@ -254,7 +256,7 @@ class LineWriter {
     const bytes = this.#bytes;
     let at = this.length;
     for (let i = 0; i < n; i++) {
-      const code = text.charCodeAt(i);
+      const code = charCodeAt.call(text, i);
       if (code >= 0x20 && code < 0x7f) {
         if (code === QUOTE || code === BACKSLASH) bytes[at++] = BACKSLASH;
         bytes[at++] = code;

@@ -1,6 +1,7 @@
 /** Heads of HTTP/2 messages: where they come from, and trailers as lines. */
 import type { MessageHead } from "../wire/http1/head.ts";
 import { HeadPool } from "../wire/http2/connection.ts";
+import { copyOf } from "./h2_body.ts";
 
 let heads = new HeadPool(0);
 
@@ -13,5 +14,5 @@ export function headPool(maxHeaderCount: number): HeadPool {
 /** Lines of a trailer section, as RequestBody has them; null when it is empty. */
 export function trailerLines(head: MessageHead): Uint8Array | null {
   if (head.count === 0) return null;
-  return Uint8Array.prototype.slice.call(head.buf, head.start, head.end - 2);
+  return copyOf(head.buf, head.start, head.end - 2);
 }
