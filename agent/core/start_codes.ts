@@ -128,5 +128,9 @@ export const START_CODES = {
     severity: "info",
     hint: "With its range in cse.mesh.permissions.net no restart is needed for such rules.",
   },
+  N115: {
+    severity: "warning",
+    hint: "Mount resolv.conf and restart the agent, or use addresses in the rules.",
+  },
   N113: { severity: "warning", hint: "Restart the agent; mesh-agent permissions prints its rights." },
 } as const;

@@ -1,5 +1,5 @@
 /**
- * Names to addresses by the system's settings (search list, ndots, /etc/hosts), both families.
+ * Names to addresses by the system's settings (/etc/hosts, then name servers with search list and ndots), both families.
  *
  * In: a name. Out: its addresses, IPv4 first, within a bounded time: a name server that swallows questions for one family (some
  * do for AAAA) holds nothing up for long.
@@ -11,6 +11,7 @@
  */
 import { normalAddress } from "../core/ip.ts";
 import type { Resolver } from "../core/ports.ts";
+import { HostsFile } from "./hosts_file.ts";
 
 /** One question to the name server. Rejects when there is no such record. */
 export type AskDns = (name: string, type: "A" | "AAAA", signal: AbortSignal) => Promise<readonly string[]>;
@@ -27,6 +28,7 @@ const LIMITS: LookupLimits = { totalMs: 10_000, secondMs: 200 };
 /** Message of the error when nothing came in time (or the lookup was given up). */
 export const SILENCE = "no answer from the name server";
 
+const systemHosts = new HostsFile();
 const askSystem: AskDns = (name, type, signal) => Deno.resolveDns(name, type, { signal });
 
 /** As {@link Resolver.resolve}; `outer` gives the question up. */
@@ -35,11 +37,14 @@ export async function resolveName(
   outer?: AbortSignal,
   ask: AskDns = askSystem,
   limits: LookupLimits = LIMITS,
+  hosts = systemHosts,
 ): Promise<readonly string[]> {
   if (normalAddress(hostname) !== undefined) return [hostname];
   // RFC 6761: these never leave the machine, whatever a name server says.
   if (hostname === "localhost" || hostname.endsWith(".localhost")) return ["127.0.0.1"];
 
+  const pinned = await hosts.lookup(hostname);
+  if (pinned.length > 0) return pinned;
   if (outer?.aborted === true) throw new Error(SILENCE);
   const controller = new AbortController();
   const stop = () => controller.abort();

@@ -9,6 +9,7 @@
  * Deno.exit(await supervisor.ended);
  * ```
  */
+import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import type { Log } from "../core/ports.ts";
 import { systemClock } from "../net/clock.ts";
 import type { LogOptions } from "../net/log.ts";
@@ -28,16 +29,24 @@ export interface IsolatedOptions {
   readonly worker?: URL;
 }
 
+const NO_NAME_SERVER = diagnostic(
+  "N115",
+  "Cannot resolve names that /etc/hosts does not have: there is no name server in /etc/resolv.conf; want one",
+  { file: "/etc/resolv.conf" },
+);
+
 /** Never rejects by itself; see {@link Supervisor.ended}. */
 export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supervisor {
   const { log, logOptions, reread } = options;
-  let scope: Scope;
+  let scope: Scope | undefined;
   return supervise({
     config,
     log,
     clock: systemClock,
     async spawn(config, hear) {
-      scope = scopeOf(config, await readFacts(config));
+      const facts = await readFacts(config, options.worker);
+      if (facts.nameservers.length === 0) log.log("warn", formatDiagnostic(NO_NAME_SERVER));
+      scope = scopeOf(config, facts);
       const { guard, net, roots, runtime } = scope;
       const report = { isolated: true, guard, net, read: runtime.read };
       const start = { type: "start", config, log: logOptions, scope: { net, roots, report } } as const;
@@ -46,7 +55,8 @@ export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supe
     async reread() {
       const next = await reread();
       if (next === undefined) return undefined;
-      const restart = scopeChange(scope, scopeOf(next, await readFacts(next)));
+      if (scope === undefined) return { config: next, restart: [] };
+      const restart = scopeChange(scope, scopeOf(next, await readFacts(next, options.worker)));
       if (restart.length > 0) log.log("warn", restartText(restart, next.confDirectory));
       return { config: next, restart };
     },

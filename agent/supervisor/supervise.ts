@@ -178,8 +178,12 @@ export function supervise(options: SuperviseOptions): Supervisor {
     },
     async hangUp() {
       log.log("info", "SIGHUP: rereading settings and rules");
-      const next = await options.reread();
-      worker?.post(next === undefined ? { type: "reload", restart: [] } : { type: "reload", ...next });
+      try {
+        const next = await options.reread();
+        worker?.post(next === undefined ? { type: "reload", restart: [] } : { type: "reload", ...next });
+      } catch (error) {
+        log.log("error", "Cannot reread", { error: error instanceof Error ? error.message : String(error) });
+      }
     },
     report: () => worker?.post({ type: "report" }),
   };

@@ -250,6 +250,12 @@ Deno.test("supervise: SIGHUP passes new settings and rights on, or only the rule
     type: "report",
   }]);
 
+  const broken = await started({ reread: () => Promise.reject(new Error("disk gone")) });
+  broken.supervisor.hangUp();
+  await settle();
+  assert.match(broken.lines.at(-1)!, /^error Cannot reread \{"error":"disk gone"\}/);
+  assert.deepEqual(broken.last().heard, []);
+
   const unusable = await started();
   unusable.supervisor.hangUp();
   await settle();
