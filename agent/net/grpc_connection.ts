@@ -61,6 +61,7 @@ export class GrpcConnection implements CallConnection {
   socketError: Error | undefined;
   /** The peer has closed the connection, or it broke; false while it stands and when grpc-js gave it up by itself. */
   #peerGone = false;
+  #contentType = "";
   readonly #channel: grpc.Channel;
   readonly #call: grpc.experimental.CallStream;
   #sockets: Socket[] = [];
@@ -118,12 +119,12 @@ export class GrpcConnection implements CallConnection {
     for (const [name, value] of plan.metadata) metadata.add(name, value);
     this.#call = this.#channel.createCall(plan.path, Infinity, plan.authority, null, null);
     this.#call.start(metadata, {
-      onReceiveMetadata: () => {},
+      onReceiveMetadata: (metadata) => this.#contentType = String(metadata.get("content-type")[0] ?? ""),
       onReceiveMessage: ({ buffer, byteOffset, byteLength }: Uint8Array) =>
         this.#deliver(new Uint8Array(buffer, byteOffset, byteLength)),
       onReceiveStatus: ({ code, details }) => {
         this.#over = true;
-        settleEnded(endOf(code, details, this.#peerGone));
+        settleEnded(this.#endOf(code, details));
         this.#deliver(null);
       },
     });
@@ -176,25 +177,31 @@ export class GrpcConnection implements CallConnection {
     });
     socket.on("end", () => this.#peerGone = true);
   }
-}
 
-/** What grpc-js makes of the end of a call: a status by the server and one of its own look alike but for the words. */
-function endOf(code: number, details: string, peerGone: boolean): CallEnd {
-  if (/^Received HTTP status code/.test(details)) return { kind: "no grpc", details };
-  switch (code) {
-    case grpc.status.RESOURCE_EXHAUSTED:
-      if (/larger than max/.test(details)) return { kind: "too large", details };
-      // Its words for ENHANCE_YOUR_CALM, which grpc servers send to those who ping too often.
-      if (details === "Bandwidth exhausted or memory limit exceeded") return { kind: "calm", details };
-      break;
-    case grpc.status.UNAVAILABLE:
-      if (details === "Connection dropped") return { kind: peerGone ? "lost" : "silent", details };
-      break;
-    case grpc.status.INTERNAL:
-    case grpc.status.UNKNOWN:
-      // Made by itself when the stream broke without a status.
-      if (peerGone || /RST_STREAM|No status|GOAWAY|session/i.test(details)) return { kind: "lost", details };
-      break;
+  /** What grpc-js makes of the end of a call: a status by the server and one of its own look alike but for the words. */
+  #endOf(code: number, details: string): CallEnd {
+    const peerGone = this.#peerGone;
+    if (this.#contentType !== "" && !this.#contentType.startsWith("application/grpc")) {
+      return { kind: "no grpc", details: `HTTP status 200, ${this.#contentType}` };
+    }
+    if (/^Received HTTP status code/.test(details)) return { kind: "no grpc", details };
+    switch (code) {
+      case grpc.status.RESOURCE_EXHAUSTED:
+        if (/larger than max/.test(details)) return { kind: "too large", details };
+        // Its words for ENHANCE_YOUR_CALM, which grpc servers send to those who ping too often.
+        if (details === "Bandwidth exhausted or memory limit exceeded") return { kind: "calm", details };
+        break;
+      case grpc.status.UNAVAILABLE:
+        if (details === "Connection dropped") return { kind: peerGone ? "lost" : "silent", details };
+        break;
+      case grpc.status.INTERNAL:
+      case grpc.status.UNKNOWN:
+        // Made by itself when the stream broke without a status.
+        if (peerGone || /RST_STREAM|No status|GOAWAY|session/i.test(details)) {
+          return { kind: "lost", details };
+        }
+        break;
+    }
+    return { kind: "status", code, details };
   }
-  return { kind: "status", code, details };
 }

@@ -324,7 +324,7 @@ export class Http2Call implements CallConnection, Http2Handler {
       for (const message of this.#decoder.write(buf.subarray(start, end))) {
         if (message[0] !== 0) {
           const details = `it compresses messages (${this.#encoding}), which was not offered`;
-          return this.#end({ kind: "no grpc", details });
+          return this.#end({ kind: "lost", details });
         }
         this.#incoming.push(new Uint8Array(message.buffer, PREFIX_BYTES));
       }

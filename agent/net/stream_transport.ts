@@ -44,6 +44,7 @@ export function createStreamTransport(
 ): StreamTransport {
   return {
     async open(target, metadata) {
+      checkMetadata(target, metadata);
       const limit = new Limit(target.connectTimeoutMs, target.signal);
       try {
         const { material, token } = await readIdentity(target);
@@ -83,6 +84,19 @@ class Limit {
   end(): void {
     clearTimeout(this.#timer);
     this.outer?.removeEventListener("abort", this.#stop);
+  }
+}
+
+/** What no header can say would otherwise be cut off, or end the connection. */
+function checkMetadata(target: StreamTarget, metadata: Metadata): void {
+  for (const [name, value] of metadata) {
+    if (/^[\x20-\x7e]*$/.test(value)) continue;
+    throw failureError("open a stream to", addressText(target), {
+      code: "D210",
+      state: `the metadata ${name} has characters that no header has`,
+      wanted: "want printable ASCII",
+      hint: "Correct discovery.clusterId (ISTIO_META_CLUSTER_ID).",
+    });
   }
 }
 

@@ -2,7 +2,7 @@
  * The bench of control planes: Envoy and the agent beside each other, fed by one ADS server (the scripted control plane of the
  * tests) with N clusters of 10 endpoints each.
  *
- * Measured: exec to the first proxied request for the last service, memory after it, and, from the moment in which the server
+ * Measured: exec to the first proxied request for the last service, CPU and memory for it (at rest and at most), and, from the moment in which the server
  * writes the answer, how long until one endpoint and one weight are in force; and the slowest request of two connections while
  * everything is pushed again.
  *
@@ -16,17 +16,29 @@ import { type ControlPlane, type PlaneEvent, startControlPlane } from "../../tes
 import { manyServices, serviceName } from "../../tests/harness/many_services.ts";
 import { resourcesOf, type WireResources } from "../../tests/harness/xds_resources.ts";
 import { wrk } from "./load.ts";
-import { freePort, median, probe, rssMb, type Running, start, untilAnswers } from "./process.ts";
+import {
+  cpuSeconds,
+  freePort,
+  median,
+  peakRssMb,
+  probe,
+  rssMb,
+  type Running,
+  start,
+  untilAnswers,
+} from "./process.ts";
 import { agentCommand, envoyBinary, type Ground, type TargetName, writeConf } from "./targets.ts";
 
 const PORT = 8080;
 
-const KINDS = ["envoy", "agent delta", "agent state-of-the-world"] as const;
+const KINDS = ["envoy", "agent delta", "agent delta grpc-js", "agent state-of-the-world"] as const;
 type Kind = (typeof KINDS)[number];
 
 interface Measured {
   readonly readyMs: number;
+  readonly cpuMs: number;
   readonly rssMb: number;
+  readonly peakMb: number;
   readonly endpointMs: number;
   readonly weightMs: number;
   readonly quietWorstMs: number;
@@ -158,7 +170,7 @@ async function startProxy(kind: Kind, ground: Ground, plane: ControlPlane, port:
     registry:
       registrator: {disabled: true}
       serviceDiscovery: {type: pilotv3, address: "${plane.address}"}
-discovery: {delta: ${kind === "agent delta"}}
+discovery: {delta: ${kind.includes("delta")}, transport: ${kind.includes("grpc-js") ? "grpc-js" : "native"}}
 `,
     "router.yaml": "router: {infra: pilotv3}\n",
   }, {});
@@ -208,6 +220,8 @@ async function measure(kind: Kind, services: number, ground: Ground): Promise<Me
     const readyMs = await untilAnswers(port, last, 60_000, log);
     await new Promise((resolve) => setTimeout(resolve, 1500));
     const idleMb = rssMb(proxy.pid);
+    const peakMb = peakRssMb(proxy.pid);
+    const cpuMs = 1000 * cpuSeconds(proxy.pid);
     const endpointMs = await inForce(plane, { EDS: moved.EDS }, "EDS", port, 418);
     const weightMs = await inForce(plane, { RDS: weighed.RDS }, "RDS", port, 409);
     const load = { connections: 2, seconds: 4, path: "/", postBytes: 0, headers: [] };
@@ -218,7 +232,9 @@ async function measure(kind: Kind, services: number, ground: Ground): Promise<Me
     const during = await pushing;
     return {
       readyMs,
+      cpuMs,
       rssMb: idleMb,
+      peakMb,
       endpointMs,
       weightMs,
       quietWorstMs: quiet.maxUs / 1000,
@@ -239,8 +255,8 @@ export async function benchAds(
   const lines = [
     "One ADS server, clusters of 10 endpoints.",
     "",
-    "| proxy | clusters | ready ms | RSS MB | endpoint in force ms | weight in force ms | slowest request ms, quiet | while all is pushed |",
-    "|---|---|---|---|---|---|---|---|",
+    "| proxy | clusters | ready ms | CPU ms | RSS MB | at most | endpoint in force ms | weight in force ms | slowest request ms, quiet | while all is pushed |",
+    "|---|---|---|---|---|---|---|---|---|---|",
   ];
   const kinds = KINDS.filter((kind) => names.some((name) => kind.startsWith(name)));
   for (const services of quick ? [10_000] : [1_000, 10_000]) {
@@ -250,7 +266,8 @@ export async function benchAds(
     }
     for (const [kind, list] of all) {
       const of = (pick: (m: Measured) => number) => median(list.map(pick)).toFixed(0);
-      const cells = [kind, services, of((m) => m.readyMs), of((m) => m.rssMb)];
+      const cells = [kind, services, of((m) => m.readyMs), of((m) => m.cpuMs)];
+      cells.push(of((m) => m.rssMb), of((m) => m.peakMb));
       cells.push(
         of((m) => m.endpointMs),
         of((m) => m.weightMs),

@@ -58,6 +58,12 @@ export function rssMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024 / 1e6;
 }
 
+/** The most that it was resident so far, in MB (10^6 bytes). */
+export function peakRssMb(pid: number): number {
+  const text = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/VmHWM:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024 / 1e6;
+}
+
 /** CPU time of the whole machine that was not idle, in seconds: tells how loud the neighbours were. */
 export function machineBusySeconds(): number {
   const fields = Deno.readTextFileSync("/proc/stat").split("\n")[0]!.trim().split(/\s+/).slice(1).map(Number);
