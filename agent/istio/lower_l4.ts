@@ -50,7 +50,7 @@ export function placesOfService(service: Service): readonly ServicePlace[] {
   });
 }
 
-/** At least one chain. */
+/** At least one chain, no two of the same condition: Envoy would refuse the listener; the first is the rule's. */
 export function lowerChains(
   service: Service,
   port: PortOfService,
@@ -60,7 +60,13 @@ export function lowerChains(
   const chains = port.kind === "tls"
     ? lowerTls(service, port, place, input)
     : lowerTcp(service, port, place, input);
-  return chains.map((chain) => ({ ...chain, service: service.host }));
+  const seen = new Set<string>();
+  return chains.flatMap((chain) => {
+    const condition = JSON.stringify(chain.match ?? {});
+    if (seen.has(condition)) return [];
+    seen.add(condition);
+    return [{ ...chain, service: service.host }];
+  });
 }
 
 function lowerTls(
@@ -85,6 +91,7 @@ function lowerTls(
         seen.add(key);
         chains.push({
           ...matchOf(names, ranges),
+          ...wholeOf(place, ranges),
           tcp: lowerRoute(route.route, rule, port.number, input),
           origin: placesOf(rule.document)(["spec", "tls", i, "match", j]),
         });
@@ -95,20 +102,21 @@ function lowerTls(
   // Only the name tells services without an address of their own apart.
   const bare = place.bind === ANY_ADDRESS ||
     (isWildcard(service.host) && service.resolution === "DYNAMIC_DNS");
-  return [defaultChain(service, port, bare ? [service.host] : [], ranges, input)];
+  return [defaultChain(service, port, bare ? [service.host] : [], place, ranges, input)];
 }
 
 function lowerTcp(
   service: Service,
   port: PortOfService,
-  { ranges }: ServicePlace,
+  place: ServicePlace,
   input: L4Input,
 ): FilterChain[] {
+  const { ranges } = place;
   const chains: FilterChain[] = [];
   for (const rule of input.rules) {
     for (const [i, route] of (rule.document.spec.tcp ?? []).entries()) {
       if (!route?.route?.length) continue;
-      const place = placesOf(rule.document);
+      const at = placesOf(rule.document);
       const matches = route.match ?? [];
       const end = matches.length === 0
         ? -1
@@ -116,8 +124,9 @@ function lowerTcp(
       if (matches.length === 0 || end >= 0) {
         chains.push({
           ...matchOf([], ranges),
+          ...wholeOf(place, ranges),
           tcp: lowerRoute(route.route, rule, port.number, input),
-          origin: place(end < 0 ? ["spec", "tcp", i] : ["spec", "tcp", i, "match", end]),
+          origin: at(end < 0 ? ["spec", "tcp", i] : ["spec", "tcp", i, "match", end]),
         });
         return chains;
       }
@@ -127,13 +136,13 @@ function lowerTcp(
       chains.push({
         ...matchOf([], subnets),
         tcp: lowerRoute(route.route, rule, port.number, input),
-        origin: place(["spec", "tcp", i, "match", matches.indexOf(held[0] as L4Match)]),
+        origin: at(["spec", "tcp", i, "match", matches.indexOf(held[0] as L4Match)]),
       });
       // Two chains of one condition would be one too many.
       if (ranges.length > 0 && [...subnets].sort().join() === [...ranges].sort().join()) return chains;
     }
   }
-  chains.push(defaultChain(service, port, [], ranges, input));
+  chains.push(defaultChain(service, port, [], place, ranges, input));
   return chains;
 }
 
@@ -158,6 +167,10 @@ function matchOf(names: readonly string[], ranges: readonly string[]): Pick<Filt
   return Object.keys(match).length === 0 ? {} : { match };
 }
 
+function wholeOf(place: ServicePlace, ranges: readonly string[]): Pick<FilterChain, "wholeService"> {
+  return ranges.length > 0 && ranges === place.ranges ? { wholeService: true } : {};
+}
+
 function isRange(range: string): boolean {
   return !range.startsWith("0.0.0.0/");
 }
@@ -171,6 +184,7 @@ function defaultChain(
   service: Service,
   port: PortOfService,
   names: readonly string[],
+  place: ServicePlace,
   ranges: readonly string[],
   input: L4Input,
 ): FilterChain {
@@ -179,6 +193,7 @@ function defaultChain(
   const at = (document.spec.hosts ?? []).findIndex((h) => h.toLowerCase() === service.host);
   return {
     ...matchOf(names, ranges),
+    ...wholeOf(place, ranges),
     tcp: { statPrefix: cluster, cluster, ...limitsOf(input.destinationRuleOf(service)) },
     origin: preciseOrigin(document, ["spec", "hosts", Math.max(0, at)]),
   };

@@ -370,6 +370,8 @@ export interface FilterChain {
   readonly tcp?: TcpProxy;
   /** Host of the service that the chain was made for; known in file mode. */
   readonly service?: string;
+  /** The ranges of `match` are all that the service has, so its name stands for them; known in file mode. */
+  readonly wholeService?: true;
   readonly origin?: Origin;
 }
 

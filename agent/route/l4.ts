@@ -325,9 +325,10 @@ class Target implements L4Target {
 
   match(hello: SeenHello | undefined): FilterChain | undefined {
     let left = this.#rivals;
-    left = most(left, ({ match }) => {
+    left = most(left, ({ match, wholeService }) => {
       const ranges = match?.prefixRanges;
       if (ranges === undefined) return 0;
+      if (this.#address === undefined && wholeService === true) return 0;
       if (this.#address === undefined) return -1;
       let longest = -1;
       for (const text of ranges) {

@@ -7,6 +7,8 @@ import type { Json } from "../../agent/admin/envoy_json.ts";
 export interface RunningEnvoy {
   /** Address of the proxy listener. */
   readonly port: number;
+  /** Of every listener, by name. */
+  readonly ports: ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
 
@@ -47,11 +49,15 @@ export async function startEnvoy(bootstrap: Json): Promise<RunningEnvoy> {
     const admin = (await Deno.readTextFile(adminFile)).trim();
     const response = await fetch(`http://${admin}/listeners?format=json`);
     const { listener_statuses: statuses } = await response.json() as {
-      listener_statuses: readonly { local_address: { socket_address: { port_value: number } } }[];
+      listener_statuses: readonly {
+        name: string;
+        local_address: { socket_address: { port_value: number } };
+      }[];
     };
     const port = statuses[0]?.local_address.socket_address.port_value;
     if (port === undefined) throw new Error("Envoy has no listener");
-    return { port, stop };
+    const ports = new Map(statuses.map((s) => [s.name, s.local_address.socket_address.port_value]));
+    return { port, ports, stop };
   } catch (e) {
     await stop();
     throw e;
