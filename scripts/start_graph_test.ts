@@ -39,7 +39,8 @@ Deno.test("start: rules from files load nothing of a control plane, HTTP/2, the 
   const foreign = files.filter((file) =>
     /^agent\/(xds|cli\/(demo|explain|check|program|status))|^agent\/discovery\/(ads|pilot|compose|intake)/
       .test(file) ||
-    /^agent\/(admin\/(?!gauges)|net\/(grpc|http_client|tls|token))|^protos\//.test(file) ||
+    /^agent\/(admin\/(?!gauges)|net\/(grpc|h2_|stream_transport|call_|connect_error|http_client|tls|token))|^protos\//
+      .test(file) ||
     /^agent\/(proxy\/h2_|wire\/http2)/.test(file) ||
     /^npm:(?!js-yaml@)|^npm:\/(?!js-yaml@)|^node:(?!buffer$)/.test(file)
   );
@@ -69,6 +70,18 @@ Deno.test("start: the supervisor loads the settings and its own few files", asyn
     "agent/net/turn.ts",
     "agent/route/ip_range.ts",
   ]);
+});
+
+Deno.test("start: rules from a control plane by the agent's own HTTP/2 load nothing of grpc-js, and no TLS before it is wanted", async () => {
+  const files = await loaded("agent/supervisor/worker.ts", [
+    "agent/discovery/pilotv3.ts",
+    "agent/net/h2_transport.ts",
+  ]);
+  const foreign = files.filter((file) =>
+    /grpc-js|^agent\/net\/(grpc_(?!decoder)|tls_(?!refusal)|diagnose)|^node:(?!buffer$)/.test(file)
+  );
+  assert.deepEqual(foreign, []);
+  assert.ok(files.includes("agent/wire/http2/connection.ts"));
 });
 
 Deno.test("start: version loads the command line and little else", async () => {

@@ -2,14 +2,22 @@
 import assert from "node:assert/strict";
 import { until } from "../harness/bytes.ts";
 import { startControlPlane } from "../harness/control_plane.ts";
-import { GENERATIONS, nameOf, service, startMesh } from "../harness/mesh.ts";
+import { GENERATIONS, type MeshOptions, nameOf, service, startMesh } from "../harness/mesh.ts";
 
 /** Five changes and a repetition: four types each, and names that change. A client that turns in a loop says far more. */
 const MOST_REQUESTS = 60;
 
-for (const generation of GENERATIONS) {
-  Deno.test(`control plane, ${nameOf(generation)}: first sync, new weights, services that come, go and are renamed`, async () => {
-    await using mesh = await startMesh(generation);
+/** Each generation by the agent's own HTTP/2, and one of each protocol by grpc-js. */
+const WAYS: readonly MeshOptions[] = [
+  ...GENERATIONS,
+  ...GENERATIONS.filter(({ temper, delta }) => temper === "pilot-1.0.9" || delta)
+    .map((generation) => ({ ...generation, transport: "grpc-js" as const })),
+];
+
+for (const way of WAYS) {
+  const title = way.transport === undefined ? nameOf(way) : `${nameOf(way)}, by ${way.transport}`;
+  Deno.test(`control plane, ${title}: first sync, new weights, services that come, go and are renamed`, async () => {
+    await using mesh = await startMesh(way);
     const { plane, v1, v2 } = mesh;
     assert.equal(await mesh.instance(), "v1");
 

@@ -44,6 +44,8 @@ export interface MeshOptions extends Generation {
   readonly rules?: (mesh: Pick<Mesh, "v1" | "v2">) => string | WireResources;
   /** False: the control plane refuses delta streams, whatever the agent asks for. */
   readonly planeDelta?: false;
+  /** `discovery.transport`; default native. */
+  readonly transport?: "grpc-js";
   /** Further control planes that the agent is told of. */
   readonly otherAddresses?: readonly string[];
   /** Of the proxy; default any free port of 127.0.0.1. */
@@ -99,7 +101,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
       await makeConf({
         discovery: temper === "istiod" ? "pilotv3" : "pilotv2",
         address: [plane.address, ...options.otherAddresses ?? []].join(","),
-        controlPlane: { delta },
+        controlPlane: { delta, ...(options.transport === undefined ? {} : { transport: options.transport }) },
         mesh: { accessLog, outboundTrafficPolicy: "REGISTRY_ONLY" },
         ...(http === undefined ? {} : { http }),
       }),
