@@ -7,8 +7,8 @@ import type { Code } from "../core/codes.ts";
 import { MeshError } from "../core/errors.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import { CHUNK_OVERHEAD, writeChunkSize } from "../wire/http1/chunked.ts";
-import { findHeadEnd, MessageHead, parseRequestHead } from "../wire/http1/head.ts";
-import { HEAD_TOO_LARGE, problemOf } from "../wire/http1/problems.ts";
+import { findHeadEnd, latin1, MessageHead, parseRequestHead } from "../wire/http1/head.ts";
+import { BAD_VERSION, HEAD_TOO_LARGE, problemOf } from "../wire/http1/problems.ts";
 import { BodyReader } from "./body_reader.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
@@ -17,7 +17,7 @@ import type { Http2Downstream } from "./h2_downstream.ts";
 import { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
 import { writeLastChunk } from "./prepare.ts";
-import { isHttp2 } from "./prior_knowledge.ts";
+import { isHttp2, isNoHttp, isTls } from "./prior_knowledge.ts";
 import { writeAll } from "./write_all.ts";
 
 const BASE_BUFFER_BYTES = 8 * 1024;
@@ -28,6 +28,8 @@ const WATCH_AFTER_MS = 100;
 /** After a last answer: how long and how much is still read, so that a reset does not destroy what was sent. */
 const LINGER_MS = 1000;
 const LINGER_BYTES = 256 * 1024;
+/** A line longer than this is not looked at for its protocol. */
+const MAX_SHOWN_LINE_BYTES = 256;
 const CONTINUE = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
 
 const IDLE = 0;
@@ -102,6 +104,14 @@ export class DownstreamConnection implements Responder, Expirable {
     try {
       if (await this.#beginsWithHttp2()) {
         await this.#http2!.run();
+        return;
+      }
+      const input = this.#input;
+      if (input.start < input.end && isTls(input.buf, input.start)) {
+        this.#state = BUSY;
+        this.deadline = Infinity;
+        const { passTls } = await import("./tls_passthrough.ts");
+        await passTls(proxy, { input, stream: this.#stream });
         return;
       }
       for (;;) {
@@ -267,10 +277,26 @@ export class DownstreamConnection implements Responder, Expirable {
     proxy.deadlines.arm(this, now + WATCH_AFTER_MS);
   }
 
+  /** Nothing was taken out of the input yet. */
+  get #isFirst(): boolean {
+    return this.#input.available === this.#input.total;
+  }
+
+  #firstLine(): string {
+    const { buf, start, end } = this.#input;
+    const line = latin1(buf, start, Math.min(end, start + MAX_SHOWN_LINE_BYTES));
+    return line.slice(0, line.indexOf("\r\n"));
+  }
+
   async #refuse(problem: number): Promise<void> {
     this.#begin();
     this.#body.begin(0);
     const ex = this.#exchange!;
+    if (problem === BAD_VERSION && this.#isFirst && isNoHttp(this.#firstLine())) {
+      // Closed without a word.
+      this.begun = true;
+      ex.details = "http_request_error";
+    }
     describeBroken(ex);
     await refuseExchange(this.#proxy, ex, brokenHead(problem));
     this.#exchange = null;

@@ -11,18 +11,9 @@
  * ```
  */
 import type { AcceptedStream, Listener } from "../core/ports.ts";
-import { MeshError } from "../core/errors.ts";
-import { MessageHead } from "../wire/http1/head.ts";
 import type { ProxyContext } from "./context.ts";
-import { l4Target, planOf } from "./destination.ts";
-import { NO_BODY, type Responder } from "./engine.ts";
-import { addressText, Exchange } from "./exchange.ts";
+import { carry } from "./carry.ts";
 import { Input } from "./input.ts";
-import { peekHello } from "./peek_hello.ts";
-import { releaseUpstream } from "./rescue.ts";
-import { checkLoop, checkSynced } from "./select.ts";
-import { splice } from "./splice.ts";
-import { openTcp } from "./tcp.ts";
 
 export interface LocalPort {
   readonly listener: Listener;
@@ -57,7 +48,8 @@ export function startLocalPorts(proxy: ProxyContext, ports: readonly LocalPort[]
     }
     open.add(stream);
     proxy.observer.downstreamConnection(1);
-    await forward(proxy, stream, port);
+    const client = { input: new Input(stream, proxy.buffers, BASE_BUFFER_BYTES), stream };
+    await carry(proxy, client, port.host, port.port, false);
     proxy.observer.downstreamConnection(-1);
     open.delete(stream);
     if (open.size > 0) return;
@@ -99,78 +91,3 @@ export function startLocalPorts(proxy: ProxyContext, ports: readonly LocalPort[]
     },
   };
 }
-
-/** Never rejects. */
-async function forward(
-  proxy: ProxyContext,
-  stream: AcceptedStream,
-  { host, port }: LocalPort,
-): Promise<void> {
-  const ex = new Exchange(new MessageHead(0), NO_BODY, NO_ANSWER, stream.remote, stream.local);
-  ex.startMs = proxy.clock.monotonic();
-  ex.authority = addressText({ hostname: host, port });
-  const client = { input: new Input(stream, proxy.buffers, BASE_BUFFER_BYTES), stream };
-  try {
-    checkSynced(proxy, ex);
-    checkLoop(proxy, ex, host, port);
-    const target = l4Target(proxy, ex, host, port);
-    const hello = target?.needsHello ? await peekHello(proxy, client) : undefined;
-    const plan = planOf(proxy, ex, host, port, target, hello);
-    const upstream = await openTcp(proxy, ex, host, port, plan);
-    await splice(proxy, ex, client, upstream, plan);
-  } catch (thrown) {
-    if (thrown instanceof MeshError) {
-      ex.addFlag(thrown.flag);
-      if (ex.details === "") ex.details = thrown.code;
-      proxy.log.log("debug", `local port ${addressText(stream.local)}: ${thrown.message}`);
-    } else if (thrown instanceof TypeError) {
-      proxy.log.log("error", "a connection met a mistake in the agent", { error: thrown.stack });
-    } else ex.addFlag("DC");
-  } finally {
-    stream.close();
-    releaseUpstream(ex);
-    record(proxy, ex);
-  }
-}
-
-/** Says what Envoy's log says of TCP: no method, path or status. */
-function record(proxy: ProxyContext, ex: Exchange): void {
-  proxy.observer.request({
-    startMs: ex.startMs + proxy.deadlines.wallOffset,
-    method: "-",
-    path: "-",
-    protocol: "TCP",
-    authority: ex.authority,
-    status: 0,
-    flags: ex.flags,
-    details: ex.details,
-    bytesReceived: ex.tunnelReceived,
-    bytesSent: ex.tunnelSent,
-    durationMs: proxy.clock.monotonic() - ex.startMs,
-    upstreamServiceTimeMs: -1,
-    forwardedFor: "",
-    userAgent: "",
-    requestId: "",
-    upstreamCluster: ex.cluster,
-    upstreamHost: ex.upstreamHost,
-    routeName: ex.listener,
-    virtualHost: "",
-    downstreamRemote: ex.remoteText,
-    attempts: ex.attempts,
-  });
-}
-
-/** Nothing is answered in TCP. */
-const NO_ANSWER: Responder = {
-  http11: true,
-  begun: true,
-  persistent: false,
-  sent: 0,
-  canTunnel: true,
-  interim: () => Promise.resolve(),
-  begin() {},
-  data: () => Promise.resolve(),
-  end: () => Promise.resolve(),
-  abort() {},
-  takeOver: () => null,
-};

@@ -218,6 +218,21 @@ Deno.test("CONNECT goes by tls routes", async (t) => {
   await t.step("a service without a rule is reached by its name alone", async () => {
     assert.equal(await ask("other.example.com:443", "other.example.com", [other.cert]), "other");
   });
+
+  await t.step("the same without CONNECT: the listener reads the name", async () => {
+    const seen = new Set<string>();
+    const buffer = new Uint8Array(100);
+    for (let i = 0; i < 30; i++) {
+      const tls = await Deno.startTls(await Deno.connect(agent.http), {
+        hostname: name,
+        caCerts: [one.cert, two.cert],
+      });
+      const count = await within(tls.read(buffer), "the name") ?? 0;
+      seen.add(textOf(buffer.subarray(0, count)));
+      tls.close();
+    }
+    assert.deepEqual([...seen].sort(), ["v1", "v2"]);
+  });
 });
 
 Deno.test("10,000 short connections leave nothing behind", async () => {
