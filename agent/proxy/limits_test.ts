@@ -31,7 +31,7 @@ async function ask(r: Rig, text = GET): Promise<MemoryStream> {
 }
 
 function silent(cluster: Partial<Cluster>, more: Parameters<typeof rig>[0] = {}): Rig {
-  return rig({ cluster, maxConnections: 50, ...more });
+  return rig({ cluster, limits: { maxConnections: 50 }, ...more });
 }
 
 Deno.test("maxConnections: more requests wait and get the next free connection, first come first served", async () => {

@@ -140,8 +140,8 @@ export interface RigOptions {
   names?: Readonly<Record<string, string[]>>;
   /** On top of the cluster's own. */
   cluster?: Partial<Cluster>;
-  /** Of the agent; default 3. */
-  maxConnections?: number;
+  /** Of the agent, in the place of those of the fixture. */
+  limits?: Partial<typeof LIMITS>;
   /** Connections to upstreams are there when it resolves. */
   dialing?: Promise<void>;
   /** What the virtual host takes; default svc on port 80. */
@@ -210,7 +210,7 @@ export function rig(options: RigOptions = {}): Rig {
       proxy: {
         engine: "native",
         outboundTrafficPolicy: options.policy ?? "ALLOW_ANY",
-        limits: { ...LIMITS, maxConnections: options.maxConnections ?? LIMITS.maxConnections },
+        limits: { ...LIMITS, ...options.limits },
         timeouts: TIMEOUTS,
         drainMs: 1000,
       },

@@ -1,0 +1,385 @@
+/** The HTTP/2 side towards upstreams, against servers that speak raw frames where the codec would not (RFC 9113). */
+import assert from "node:assert/strict";
+import type { Cluster } from "../model/model.ts";
+import { latin1 } from "../wire/http1/head.ts";
+import { Http2Connection, type Http2Stream } from "../wire/http2/connection.ts";
+import { bytes, Recorder } from "../wire/http2/connection_fixture_test.ts";
+import * as frames from "../wire/http2/frames.ts";
+import { Output } from "../wire/http2/output.ts";
+import { REFUSED_STREAM } from "../wire/http2/problems.ts";
+import { MAX_CONCURRENT_STREAMS } from "../wire/http2/settings.ts";
+import { GET, got, type MemoryStream, type Rig, rig, send, settle } from "./proxy_fixture_test.ts";
+
+// Else the first request would wait for the disk.
+await import("./h2_attempt.ts");
+
+const ACK = "\0\0\0\x04\x01\0\0\0\0";
+const NO = 4_294_967_295;
+
+/** A server of one connection. Whatever the codec wants to say goes out at once, unless `mute`. */
+class Server {
+  readonly recorder = new Recorder();
+  readonly connection: Http2Connection;
+  closed = false;
+  /** Answers to `settings`, of which the codec knows nothing. */
+  #acks = 0;
+
+  constructor(readonly stream: MemoryStream, maxConcurrentStreams = 1000, readonly mute = false) {
+    this.connection = new Http2Connection("server", this.recorder, { limits: { maxConcurrentStreams } });
+    this.recorder.connection = this.connection;
+    void this.#read();
+  }
+
+  async #read(): Promise<void> {
+    const buf = new Uint8Array(1 << 20);
+    let end = 0;
+    this.flush();
+    for (;;) {
+      const n = await this.stream.read(buf.subarray(end)).catch(() => null);
+      if (n === null) break;
+      end += n;
+      while (this.#acks > 0) {
+        const at = latin1(buf, 0, end).indexOf(ACK);
+        if (at < 0) break;
+        buf.copyWithin(at, at + ACK.length, end);
+        end -= ACK.length;
+        this.#acks--;
+      }
+      const used = this.connection.receive(buf, 0, end, 0);
+      buf.copyWithin(0, used, end);
+      end -= used;
+      this.flush();
+    }
+    this.closed = true;
+  }
+
+  flush(): void {
+    while (!this.mute && this.connection.pending > 0) {
+      void this.stream.write(this.connection.take());
+      this.connection.written();
+    }
+  }
+
+  /** Frames that the codec would not send. */
+  say(write: (out: Output) => void): void {
+    const out = new Output();
+    write(out);
+    void this.stream.write(out.take());
+  }
+
+  get requests(): Http2Stream[] {
+    return [...this.recorder.streams.values()];
+  }
+
+  /** Answers the request with that number, from 0. */
+  answer(index: number, body = "ok"): void {
+    const stream = this.requests[index]!;
+    this.connection.respond(
+      stream,
+      bytes(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n`),
+      false,
+    );
+    this.connection.sendData(stream, bytes(body), 0, body.length, true);
+    this.flush();
+  }
+
+  settings(maxConcurrentStreams: number): Promise<void> {
+    this.#acks++;
+    this.say((out) => frames.writeSettings(out, [MAX_CONCURRENT_STREAMS, maxConcurrentStreams]));
+    return settle();
+  }
+
+  goAway(lastId: number): void {
+    this.say((out) => frames.writeGoAway(out, lastId, 0, ""));
+  }
+}
+
+interface Pool {
+  readonly r: Rig;
+  readonly servers: Server[];
+}
+
+function pool(
+  cluster: Partial<Cluster> = {},
+  more: Parameters<typeof rig>[0] & { maxStreams?: number; mute?: boolean } = {},
+): Pool {
+  const servers: Server[] = [];
+  const r = rig({
+    limits: { maxConnections: 500, maxInFlight: 500 },
+    ...more,
+    cluster: { ...cluster, httpProtocolOptions: { protocol: "HTTP2", ...cluster.httpProtocolOptions } },
+    upstream: (stream) => void servers.push(new Server(stream, more.maxStreams, more.mute)),
+  });
+  return { r, servers };
+}
+
+const breakers = (own: Cluster["circuitBreakers"]): Partial<Cluster> => ({
+  circuitBreakers: { maxConnections: NO, maxPendingRequests: NO, maxRequests: NO, maxRetries: NO, ...own },
+});
+
+async function ask(r: Rig, text = GET): Promise<MemoryStream> {
+  const client = r.client();
+  send(client, text);
+  await settle();
+  return client;
+}
+
+const counts = (servers: Server[]): number[] => servers.map((server) => server.requests.length);
+const post = (path: string): string => `POST ${path} HTTP/1.1\r\nHost: svc\r\nContent-Length: 4\r\n\r\nbody`;
+
+Deno.test("at most 100 streams are assumed until SETTINGS come (6.5.2)", async () => {
+  const { r, servers } = pool({}, { mute: true });
+  const clients = Array.from({ length: 150 }, () => r.client());
+  for (const client of clients) send(client, GET);
+  for (let i = 0; i < 5; i++) await settle();
+  assert.deepEqual(counts(servers), [100, 50]);
+  r.proxy.close();
+});
+
+Deno.test("MAX_CONCURRENT_STREAMS holds as it changes; a full connection gets another beside it (5.1.2)", async () => {
+  const { r, servers } = pool();
+  await ask(r);
+  await servers[0]!.settings(2);
+  for (let i = 0; i < 2; i++) await ask(r);
+  assert.deepEqual(counts(servers), [2, 1]);
+  await servers[0]!.settings(4);
+  for (let i = 0; i < 2; i++) await ask(r);
+  assert.deepEqual(counts(servers), [4, 1]);
+  await servers[0]!.settings(1);
+  servers[0]!.answer(0);
+  await ask(r);
+  assert.deepEqual(counts(servers), [4, 2]);
+  for (let i = 1; i < 4; i++) servers[0]!.answer(i);
+  await settle();
+  await ask(r);
+  assert.deepEqual(counts(servers), [5, 2]);
+  r.proxy.close();
+});
+
+Deno.test("a peer that takes no streams at all is left, not dialled again and again (5.1.2)", async () => {
+  const { r, servers } = pool();
+  const first = await ask(r);
+  await servers[0]!.settings(0);
+  servers[0]!.answer(0);
+  await settle();
+  assert.match(got(first), /^HTTP\/1.1 200 /);
+  assert.equal(servers[0]!.closed, true);
+  r.proxy.close();
+});
+
+Deno.test("maxConcurrentStreams of the cluster bounds what the peer allows", async () => {
+  const { r, servers } = pool({ httpProtocolOptions: { maxConcurrentStreams: 2 } });
+  for (let i = 0; i < 5; i++) await ask(r);
+  assert.deepEqual(counts(servers), [2, 2, 1]);
+  r.proxy.close();
+});
+
+Deno.test("maxConnections: exchanges wait for a stream, first come first served; who leaves gives its turn on", async () => {
+  const { r, servers } = pool(breakers({ maxConnections: 1 }), { maxStreams: 1 });
+  const clients = [await ask(r, post("/0"))];
+  for (let i = 1; i < 4; i++) clients.push(await ask(r, post(`/${i}`)));
+  assert.deepEqual(counts(servers), [1]);
+  await r.clock.advance(50);
+  clients[1]!.close();
+  await r.clock.advance(200);
+  assert.equal(r.records[0]!.flags, "DC");
+  servers[0]!.answer(0);
+  await settle();
+  servers[0]!.answer(1);
+  await settle();
+  servers[0]!.answer(2);
+  await settle();
+  assert.deepEqual(
+    servers[0]!.recorder.lines.flatMap((line) => /"POST (\S+)/.exec(line)?.[1] ?? []),
+    ["/0", "/2", "/3"],
+  );
+  for (const i of [0, 2, 3]) assert.match(got(clients[i]!), /^HTTP\/1.1 200 /);
+  assert.equal(servers.length, 1);
+  r.proxy.close();
+});
+
+Deno.test("maxPendingRequests and maxRequests: one too many is 503 UO", async () => {
+  const { r } = pool(breakers({ maxConnections: 1, maxPendingRequests: 1 }), { maxStreams: 1 });
+  await ask(r);
+  const waiting = await ask(r);
+  assert.match(got(await ask(r)), /^HTTP\/1.1 503 [^]*x-envoy-overloaded: true[^]*overflow/);
+  assert.equal(got(waiting), "");
+  assert.equal(r.records[0]!.flags, "UO");
+  r.proxy.close();
+
+  const other = pool(breakers({ maxRequests: 2 }));
+  const clients = [await ask(other.r), await ask(other.r), await ask(other.r)];
+  assert.match(got(clients[2]!), /^HTTP\/1.1 503 [^]*overflow/);
+  assert.deepEqual(counts(other.servers), [2]);
+  other.servers[0]!.answer(0);
+  await settle();
+  assert.equal(got(await ask(other.r)), "");
+  other.r.proxy.close();
+});
+
+Deno.test("GOAWAY: what is above the last id goes elsewhere without a policy, what is not is answered here (6.8)", async () => {
+  const { r, servers } = pool();
+  const clients = [];
+  for (let i = 0; i < 4; i++) clients.push(await ask(r, post(`/${i}`)));
+  servers[0]!.goAway(3);
+  await settle();
+  assert.deepEqual(counts(servers), [4, 2]);
+  // New ones go to the new connection at once.
+  const late = await ask(r);
+  assert.deepEqual(counts(servers), [4, 3]);
+  for (const i of [0, 1]) servers[0]!.answer(i, `old${i}`);
+  for (const i of [0, 1, 2]) servers[1]!.answer(i, `new${i}`);
+  await settle();
+  const answers = [...clients, late].map((client) => /\r\n\r\n(.*)$/.exec(got(client))?.[1]);
+  assert.deepEqual(answers, ["old0", "old1", "new0", "new1", "new2"]);
+  assert.equal(servers[0]!.closed, true);
+  assert.equal(servers[1]!.closed, false);
+  assert.equal(r.counts.get("replayed_requests_total"), 2);
+  r.proxy.close();
+});
+
+Deno.test("GOAWAY at every turn: no exchange fails (6.8)", async () => {
+  const { r, servers } = pool();
+  const clients: MemoryStream[] = [];
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 5; i++) clients.push(await ask(r, post(`/${round}`)));
+    const server = servers.at(-1)!;
+    const open = server.requests.filter((stream) => !stream.closed);
+    // Half of them were looked at.
+    const half = open[open.length >> 1]!.id;
+    server.goAway(half);
+    await settle();
+    server.requests.forEach((stream, i) => !stream.closed && stream.id <= half && server.answer(i));
+    await settle();
+  }
+  const last = servers.at(-1)!;
+  last.requests.forEach((stream, i) => !stream.closed && last.answer(i));
+  await settle();
+  assert.deepEqual(clients.map((client) => got(client).slice(9, 12)), Array(100).fill("200"));
+  r.proxy.close();
+});
+
+Deno.test("REFUSED_STREAM goes again, also in the middle of its body (8.7)", async () => {
+  const { r, servers } = pool();
+  const client = await ask(r, "POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 12\r\n\r\nfirst ");
+  servers[0]!.connection.reset(servers[0]!.requests[0]!, REFUSED_STREAM);
+  servers[0]!.flush();
+  await settle();
+  assert.deepEqual(counts(servers), [2]);
+  send(client, "second");
+  await settle();
+  assert.equal(servers[0]!.recorder.bodies.get(3), 12);
+  servers[0]!.answer(1);
+  await settle();
+  assert.match(got(client), /^HTTP\/1.1 200 /);
+  r.proxy.close();
+});
+
+Deno.test("a body too long to be kept is not sent twice", async () => {
+  const { r, servers } = pool();
+  const client = await ask(r, `POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 90000\r\n\r\n`);
+  for (let i = 0; i < 8; i++) {
+    send(client, "x".repeat(10_000));
+    await settle();
+  }
+  servers[0]!.connection.reset(servers[0]!.requests[0]!, REFUSED_STREAM);
+  servers[0]!.flush();
+  await settle();
+  assert.deepEqual(counts(servers), [1]);
+  assert.match(got(client), /^HTTP\/1.1 503 [^]*REFUSED_STREAM/);
+  r.proxy.close();
+});
+
+Deno.test("a lost connection: what is idempotent goes again once, the rest is 503 UC (RFC 9110 9.2.2)", async () => {
+  const { r, servers } = pool();
+  const first = await ask(r);
+  servers[0]!.answer(0);
+  await settle();
+  const [get, posted] = [await ask(r), await ask(r, post("/"))];
+  servers[0]!.stream.close();
+  await settle();
+  assert.deepEqual(counts(servers), [3, 1]);
+  assert.match(got(posted), /^HTTP\/1.1 503 [^]*connection termination/);
+  // It was the first on its connection, so nothing says that the connection was dead before.
+  servers[1]!.stream.close();
+  await settle();
+  assert.match(got(get), /^HTTP\/1.1 503 /);
+  assert.match(got(first), /^HTTP\/1.1 200 /);
+  assert.deepEqual(r.records.slice(1).map((record) => record.flags), ["UC", "UC"]);
+  r.proxy.close();
+});
+
+Deno.test("a request that was never written goes again whatever it is (8.7)", async () => {
+  const { r, servers } = pool();
+  const first = await ask(r);
+  servers[0]!.answer(0);
+  await settle();
+  // Both in one turn: the end of the connection is known before the request is written.
+  const client = r.client();
+  send(client, post("/"));
+  for (let i = 0; i < 300 && counts(servers)[0] === 1 && servers.length === 1; i++) {
+    await Promise.resolve();
+    if (r.proxy.stats().inFlight > 0) {
+      servers[0]!.stream.close();
+      break;
+    }
+  }
+  await settle();
+  assert.deepEqual(counts(servers), [1, 1]);
+  servers[1]!.answer(0);
+  await settle();
+  assert.match(got(client), /^HTTP\/1.1 200 /);
+  assert.match(got(first), /^HTTP\/1.1 200 /);
+  r.proxy.close();
+});
+
+Deno.test("pings: an answered one keeps the connection, an unanswered one ends it (6.7)", async () => {
+  const keepalive = { httpProtocolOptions: { connectionKeepalive: { interval: "10s", timeout: "2s" } } };
+  const { r, servers } = pool(keepalive);
+  await ask(r);
+  await r.clock.advance(35_000);
+  assert.equal(servers[0]!.closed, false);
+  r.proxy.close();
+
+  const dumb = pool(keepalive, { mute: true });
+  const client = await ask(dumb.r);
+  await dumb.r.clock.advance(11_000);
+  assert.equal(dumb.servers[0]!.closed, false);
+  assert.equal(got(client), "");
+  await dumb.r.clock.advance(2_000);
+  assert.equal(dumb.servers[0]!.closed, true);
+  assert.match(got(client), /^HTTP\/1.1 503 /);
+  assert.equal(dumb.r.counts.get("http2_upstream_keepalive_timeouts_total"), 1);
+  dumb.r.proxy.close();
+});
+
+Deno.test("idleTimeout counts from the last exchange", async () => {
+  const { r, servers } = pool({ httpProtocolOptions: { idleTimeout: "10s" } });
+  await ask(r);
+  await r.clock.advance(25_000);
+  assert.equal(servers[0]!.closed, false);
+  servers[0]!.answer(0);
+  await r.clock.advance(9_500);
+  assert.equal(servers[0]!.closed, false);
+  await r.clock.advance(800);
+  assert.equal(servers[0]!.closed, true);
+  assert.ok(servers[0]!.recorder.lines.includes("goaway 0 NO_ERROR"));
+  r.proxy.close();
+});
+
+Deno.test("maxConnectionDuration and maxRequestsPerConnection: a successor at once, what runs is finished", async () => {
+  const aged = pool({ httpProtocolOptions: { maxConnectionDuration: "5s" } });
+  const used = pool({ httpProtocolOptions: { maxRequestsPerConnection: 1 } });
+  for (const { r, servers } of [aged, used]) {
+    const old = await ask(r);
+    await r.clock.advance(5_200);
+    const young = await ask(r);
+    assert.deepEqual(counts(servers), [1, 1]);
+    servers[0]!.answer(0);
+    servers[1]!.answer(0);
+    await settle();
+    for (const client of [old, young]) assert.match(got(client), /^HTTP\/1.1 200 /);
+    assert.equal(servers[0]!.closed, true);
+    r.proxy.close();
+  }
+});
