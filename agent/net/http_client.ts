@@ -23,6 +23,7 @@ import type {
   Resolver,
   StreamAddress,
 } from "../core/ports.ts";
+import { writeAll } from "../core/write_all.ts";
 import { ChunkedDecoder } from "../wire/http1/chunked.ts";
 import { findHeadEnd, MessageHead, parseResponseHead } from "../wire/http1/head.ts";
 import { problemOf } from "../wire/http1/problems.ts";
@@ -396,10 +397,6 @@ function requestOf(target: Target, path: string): Uint8Array {
   return new TextEncoder().encode(
     `GET ${path} HTTP/1.1\r\nhost: ${textOf(target)}\r\naccept: */*\r\nuser-agent: mesh-agent\r\n\r\n`,
   );
-}
-
-async function writeAll(stream: AcceptedStream, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await stream.write(bytes.subarray(at));
 }
 
 function textOfBytes(bytes: Uint8Array): string {

@@ -16,7 +16,7 @@ import { pick, type Target } from "./pick.ts";
 import { pump, startRouteTimeout } from "./pump.ts";
 import { retriesFailure, retriesGrpc, retriesStatus, waitBackoff } from "./retry.ts";
 import { DeadReuse, Unprocessed, type Upstream, UpstreamConnection } from "./upstream.ts";
-import { writeAll } from "./write_all.ts";
+import { writeAll } from "../core/write_all.ts";
 
 /** Interim answers before a final one. */
 const MAX_INTERIMS = 64;
@@ -69,6 +69,8 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         // One function and few promises, because nearly every request passes here exactly once.
         if (own === null) own = await dial(proxy, ex, to, endpoint);
         engage(ex, endpoint, own);
+        // Else the pool's idle time would still run while the head is written.
+        own.deadline = proxy.deadlines.now + proxy.config.proxy.timeouts.bodyStallMs;
         const request = ex.out!.view();
         const sent = await own.stream.write(request);
         if (sent < request.length) await writeAll(own.stream, request.subarray(sent));

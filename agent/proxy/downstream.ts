@@ -18,7 +18,7 @@ import { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
 import { writeLastChunk } from "./prepare.ts";
 import { isHttp2, isNoHttp, isTls } from "./prior_knowledge.ts";
-import { writeAll } from "./write_all.ts";
+import { writeAll } from "../core/write_all.ts";
 
 const BASE_BUFFER_BYTES = 8 * 1024;
 /** Body data up to this size joins the head in one write. */

@@ -6,7 +6,7 @@ import type { ByteStream, Clock } from "../core/ports.ts";
 import type { Http2Connection } from "../wire/http2/connection.ts";
 import type { Deadlines, Expirable } from "./deadlines.ts";
 import type { Input } from "./input.ts";
-import { writeAll } from "./write_all.ts";
+import { writeAll } from "../core/write_all.ts";
 
 /** Reads below this say that the large buffer is not needed. */
 const SMALL_READ_BYTES = 4096;

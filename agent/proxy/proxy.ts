@@ -32,7 +32,7 @@ import { DownstreamConnection } from "./downstream.ts";
 import { type LocalPort, startLocalPorts } from "./local_ports.ts";
 import { Names } from "./names.ts";
 import { OwnAddresses } from "./own_addresses.ts";
-import { writeAll } from "./write_all.ts";
+import { writeAll } from "../core/write_all.ts";
 
 export interface ProxyOptions {
   readonly config: AgentConfig;

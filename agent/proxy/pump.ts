@@ -4,7 +4,7 @@ import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { writeLastChunk } from "./prepare.ts";
 import type { UpstreamConnection } from "./upstream.ts";
-import { writeAll } from "./write_all.ts";
+import { writeAll } from "../core/write_all.ts";
 
 /**
  * Never rejects. A body that fails is told by `ex.bodyError` and by cutting the connection, which wakes the reader of the answer. A

@@ -1,7 +1,0 @@
-import type { ByteStream } from "../core/ports.ts";
-
-/** Writes every byte; one call of the stream when it takes them all, which is the rule. */
-export async function writeAll(stream: ByteStream, bytes: Uint8Array): Promise<void> {
-  let sent = await stream.write(bytes);
-  while (sent < bytes.length) sent += await stream.write(bytes.subarray(sent));
-}
