@@ -11,6 +11,8 @@ class Half {
   chunks: Uint8Array[] = [];
   ended = false;
   broken = false;
+  /** Writes take until it resolves. */
+  hold: Promise<void> | null = null;
   waiting: (() => void)[] = [];
   wake(): void {
     for (const w of this.waiting.splice(0)) w();
@@ -41,7 +43,7 @@ export class MemoryStream implements AcceptedStream {
     if (this.closed || this.outgoing.broken) return Promise.reject(new Error("broken pipe"));
     this.outgoing.chunks.push(from.slice());
     this.outgoing.wake();
-    return Promise.resolve(from.length);
+    return this.outgoing.hold?.then(() => from.length) ?? Promise.resolve(from.length);
   }
   closeWrite(): Promise<void> {
     this.outgoing.ended = true;

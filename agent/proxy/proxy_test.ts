@@ -219,6 +219,25 @@ Deno.test("own listeners are 508, link-local addresses 403, whatever name they h
   l.proxy.close();
 });
 
+Deno.test("the idle time of a kept connection does not run while the next head is written", async () => {
+  const r = rig();
+  const c = r.client();
+  send(c, GET);
+  await settle();
+  send(r.upstreams[0]!, OK);
+  await r.clock.advance(3990);
+  const gate = Promise.withResolvers<void>();
+  r.upstreams[0]!.incoming.hold = gate.promise;
+  send(c, GET);
+  await r.clock.advance(200);
+  gate.resolve();
+  send(r.upstreams[0]!, OK);
+  await settle();
+  assert.equal(got(c).split("200 OK").length - 1, 2, got(c));
+  assert.equal(r.dialed.length, 1);
+  r.proxy.close();
+});
+
 Deno.test("a rule may take a name of the agent's own, but not lead back to it", async () => {
   const request = "GET / HTTP/1.1\r\nHost: localhost:15000\r\n\r\n";
   const host = { name: "localhost", port: 15000 };
