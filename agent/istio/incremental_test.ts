@@ -48,7 +48,7 @@ const hash = fc.constantFrom(
 
 const port = fc.record({
   number,
-  protocol: fc.constantFrom("HTTP", "HTTP", "GRPC", "TCP", "TLS", ""),
+  protocol: fc.constantFrom("HTTP", "GRPC", "TCP", "TCP", "TLS", ""),
 }).map((p) => ({ ...p, name: `p${p.number}` }));
 
 const serviceEntry = fc.record({
@@ -56,7 +56,7 @@ const serviceEntry = fc.record({
   ports: fc.uniqueArray(port, { minLength: 1, maxLength: 2, selector: (p) => p.number }),
   location: fc.constantFrom("MESH_INTERNAL", "MESH_EXTERNAL"),
   resolution: fc.constantFrom("STATIC", "STATIC", "DNS", "NONE"),
-  addresses: fc.constantFrom(undefined, undefined, ["10.9.9.9"]),
+  addresses: fc.constantFrom(undefined, undefined, ["10.9.9.9"], ["10.9.9.9", "10.8.0.0/16"]),
   exportTo,
   selecting: fc.boolean(),
   endpoints: fc.array(
@@ -117,6 +117,40 @@ const http = fc.record({
   timeout: fc.constantFrom(undefined, "3s"),
 });
 
+const l4Route = fc.array(fc.record({ destination, weight: fc.constantFrom(1, 5, 94) }), {
+  minLength: 1,
+  maxLength: 2,
+});
+const l4Guards = {
+  port: fc.constantFrom(undefined, undefined, 80, 9090),
+  sourceLabels: fc.constantFrom(undefined, undefined, { app: "client" }, { app: "other" }),
+  destinationSubnets: fc.constantFrom(undefined, undefined, ["10.9.9.9"], ["10.8.0.0/16", "10.9.0.0/16"]),
+};
+const tcp = fc.record({
+  match: fc.option(fc.array(fc.record(l4Guards), { minLength: 1, maxLength: 2 }), { nil: undefined }),
+  route: l4Route,
+});
+const tlsOf = (hosts: readonly string[]) =>
+  fc.record({
+    match: fc.array(fc.record({ ...l4Guards, sniHosts: fc.subarray([...hosts], { minLength: 1 }) }), {
+      minLength: 1,
+      maxLength: 2,
+    }),
+    route: l4Route,
+  });
+
+const l4Service = fc.uniqueArray(
+  ruleHost.filter((h) => /^[*\w-]+\./.test(h) && h === h.toLowerCase()),
+  { minLength: 1, maxLength: 2 },
+).chain((hosts) =>
+  fc.record({
+    hosts: fc.constant(hosts),
+    tcp: fc.array(tcp, { maxLength: 2 }),
+    tls: fc.array(tlsOf(hosts), { maxLength: 2 }),
+    exportTo,
+  })
+);
+
 const virtualService = fc.record({
   hosts: fc.uniqueArray(ruleHost, { minLength: 1, maxLength: 2 }),
   http: fc.array(
@@ -168,6 +202,29 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
   }),
 );
 
+/** Edits of few hosts on few ports, all of TCP and TLS. */
+const l4Edit: fc.Arbitrary<Edit> = fc.oneof(
+  ...([
+    [
+      "ServiceEntry",
+      serviceEntry.map((spec) => ({
+        ...spec,
+        ports: spec.ports.map((p) => ({ ...p, protocol: p.number === 80 ? "TLS" : "TCP" })),
+      })),
+    ],
+    ["DestinationRule", destinationRule],
+    ["VirtualService", l4Service],
+    ["VirtualService", l4Service],
+  ] as const).map(([kind, spec]) =>
+    fc.record({
+      kind: fc.constant<Kind>(kind),
+      name: fc.nat(4).map((n) => `o${n}`),
+      namespace: fc.constant("default"),
+      spec: fc.option(spec as fc.Arbitrary<unknown>, { freq: 9, nil: undefined }),
+    })
+  ),
+);
+
 /** Sound documents of an edit; none when it takes the object away or Istio would refuse it. */
 function documentsOf({ kind, name, namespace, spec }: Edit): RuleDocument[] {
   if (spec === undefined) return [];
@@ -185,6 +242,7 @@ const plain = (program: Program): unknown => ({
   routes: [...program.routeConfigurations],
   clusters: [...program.clusters],
   endpoints: [...program.loadAssignments],
+  listeners: [...program.listeners ?? []],
 });
 
 function assertShared<V>(before: ReadonlyMap<string, V>, after: ReadonlyMap<string, V>): void {
@@ -195,12 +253,17 @@ function assertShared<V>(before: ReadonlyMap<string, V>, after: ReadonlyMap<stri
   }
 }
 
-Deno.test("an update gives what compiling from nothing gives, and shares what did not change", () => {
+/** `led`: chains that come from rules. */
+function check(
+  steps: fc.Arbitrary<Edit[][]>,
+  numRuns: number,
+): { accepted: number; tried: number; led: number } {
   let accepted = 0;
   let tried = 0;
+  let led = 0;
   fc.assert(
     fc.property(
-      fc.array(fc.array(edit, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 6 }),
+      steps,
       (steps) => {
         const compiler = createCompiler(PROXY);
         const inForce = new Map<string, RuleDocument>();
@@ -228,13 +291,34 @@ Deno.test("an update gives what compiling from nothing gives, and shares what di
             }
             assertShared(last.clusters, program.clusters);
             assertShared(last.loadAssignments, program.loadAssignments);
+            assertShared(last.listeners ?? new Map(), program.listeners ?? new Map());
           }
           assert.strictEqual(compiler.update([...documents]).program, program);
+          for (const { filterChains, defaultFilterChain } of program.listeners?.values() ?? []) {
+            for (const chain of [...filterChains, defaultFilterChain]) {
+              if (chain?.origin !== undefined && JSON.stringify(chain.origin).includes("VirtualService")) {
+                led++;
+              }
+            }
+          }
           last = program;
         }
       },
     ),
-    { seed: 20_260_801, numRuns: 400 },
+    { seed: 20_260_801, numRuns },
   );
+  return { accepted, tried, led };
+}
+
+Deno.test("an update gives what compiling from nothing gives, and shares what did not change", () => {
+  const some = fc.array(fc.array(edit, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 6 });
+  const { accepted, tried } = check(some, 400);
   assert.ok(accepted > tried / 3, `only ${accepted} of ${tried} random objects are sound`);
+});
+
+Deno.test("an update of TCP and TLS rules gives what compiling from nothing gives, and shares the rest", () => {
+  const step = fc.array(l4Edit, { minLength: 1, maxLength: 6, size: "max" });
+  const { accepted, tried, led } = check(fc.array(step, { minLength: 2, maxLength: 8, size: "max" }), 150);
+  assert.ok(accepted > tried / 3, `only ${accepted} of ${tried} random objects are sound`);
+  assert.ok(led > 300, `only ${led} chains come from rules`);
 });

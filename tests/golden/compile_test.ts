@@ -27,6 +27,7 @@ for (const name of names.filter((n) => n.endsWith(".yaml")).sort()) {
       routeConfigurations: [...program.routeConfigurations.values()],
       clusters: [...program.clusters.values()],
       loadAssignments: [...program.loadAssignments.values()],
+      listeners: [...program.listeners?.values() ?? []],
     };
     const golden = new URL(name.replace(/\.yaml$/, ".json"), directory);
     if (Deno.env.get("GOLDEN") === "write") {
