@@ -1,24 +1,31 @@
 /**
- * An HTTP/2 server that says GOAWAY on every connection each MS milliseconds and closes it when its streams are done:
- * `node leaving.mjs MS` prints its port, and then `goaway` each time.
+ * An HTTP/2 server that leaves every connection after MS milliseconds as RFC 9113 section 6.8 advises: a first GOAWAY that still takes
+ * every stream, 20 ms later the true one, and the end when the streams are done; or, with `at-once`, all of it at the same time.
+ * `node leaving.mjs MS [at-once]` prints its port.
  */
 import http2 from "node:http2";
 
-const sessions = new Set();
+const [, , ms, atOnce] = process.argv;
+const EVERY_STREAM = 2 ** 31 - 1;
+const NO_ERROR = http2.constants.NGHTTP2_NO_ERROR;
+
 const server = http2.createServer({}, (_request, response) => {
-  // Some streams are under way whenever the time has come.
+  // So that some streams are under way whenever the time has come.
   setTimeout(() => response.end("done"), 5);
 });
+function leave(session) {
+  if (session.destroyed) return;
+  session.goaway(NO_ERROR);
+  session.close();
+}
+
 server.on("session", (session) => {
-  sessions.add(session);
-  session.on("close", () => sessions.delete(session));
+  const leaving = setTimeout(() => {
+    if (atOnce === "at-once") return leave(session);
+    session.goaway(NO_ERROR, EVERY_STREAM);
+    setTimeout(() => leave(session), 20);
+  }, Number(ms));
+  session.on("close", () => clearTimeout(leaving));
   session.on("error", () => {});
 });
-setInterval(() => {
-  for (const session of sessions) {
-    session.goaway(http2.constants.NGHTTP2_NO_ERROR);
-    session.close();
-    console.log("goaway");
-  }
-}, Number(process.argv[2]));
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
