@@ -17,6 +17,9 @@ import { ServerStream } from "./h2_server_stream.ts";
 import type { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
 
+/** From the first GOAWAY of a drain to the second at the latest, ms. */
+const FAREWELL_MS = 1000;
+
 export class Http2Downstream implements Http2Handler {
   readonly connection: Http2Connection;
   readonly link: Http2Link;
@@ -48,7 +51,6 @@ export class Http2Downstream implements Http2Handler {
   /** Until the connection is over. */
   async run(): Promise<void> {
     this.#rest();
-    if (this.proxy.draining) this.connection.goAway();
     await this.link.run();
   }
 
@@ -56,6 +58,7 @@ export class Http2Downstream implements Http2Handler {
   drain(): void {
     this.connection.goAway();
     this.link.flush();
+    this.link.arm(this.proxy.clock.monotonic() + FAREWELL_MS);
   }
 
   close(): void {
@@ -63,6 +66,7 @@ export class Http2Downstream implements Http2Handler {
   }
 
   #rest(): void {
+    if (this.connection.draining) return;
     this.link.arm(this.proxy.deadlines.now + this.proxy.config.proxy.timeouts.idleMs);
   }
 
@@ -72,7 +76,7 @@ export class Http2Downstream implements Http2Handler {
     const started = this.#started;
     if (started.length === 0) return;
     this.#started = [];
-    this.link.ownDeadline = Infinity;
+    if (!this.connection.draining) this.link.ownDeadline = Infinity;
     for (const stream of started) void this.#serve(stream);
   }
 
@@ -81,6 +85,11 @@ export class Http2Downstream implements Http2Handler {
   }
 
   expired(): void {
+    if (this.connection.draining) {
+      // The client does not answer the ping behind the first GOAWAY: what it has sent until now is all that counts.
+      this.connection.goAway();
+      return this.link.flush();
+    }
     if (this.connection.streams.size > 0) return;
     // Without streams there is nothing to wait for: the second call ends it.
     this.connection.goAway();

@@ -12,6 +12,12 @@ import { writeAll } from "../core/write_all.ts";
 const SMALL_READ_BYTES = 4096;
 /** Steps of promises that an exchange takes from one piece of its answer to the next when both are at hand. */
 const FLUSH_HOPS = 8;
+/**
+ * After a server's last frame: how long, ms, and how much is still read, so that a reset of TCP does not destroy the GOAWAY on its way
+ * (RFC 9113 sections 5.4.1 and 9.1).
+ */
+const LINGER_MS = 1000;
+const LINGER_BYTES = 256 * 1024;
 
 export interface LinkOwner {
   /** What `receive` brought has been told. */
@@ -34,6 +40,11 @@ export class Http2Link implements Expirable {
   #writing = false;
   #scheduled = false;
   #closing = false;
+  #lingering = false;
+  /** So many bytes received in all. */
+  #lingerUntil = Infinity;
+  /** There is nothing more to read. */
+  #ended = false;
   #over: (() => void) | null = null;
   #hops = 0;
   readonly #write = (): void => {
@@ -64,12 +75,24 @@ export class Http2Link implements Expirable {
     try {
       for (;;) {
         if (input.start < input.end) {
-          const now = this.clock.monotonic();
-          deadlines.now = now;
-          input.start = connection.receive(input.buf, input.start, input.end, now);
-          this.owner.received();
-          if (connection.pending > 0) this.flush();
-          if (connection.failed || this.closed) break;
+          if (this.#lingering || connection.failed) {
+            // Thrown away, up to a bound.
+            input.start = input.end;
+            if (input.total > this.#lingerUntil) break;
+          } else {
+            const now = this.clock.monotonic();
+            deadlines.now = now;
+            input.start = connection.receive(input.buf, input.start, input.end, now);
+            this.owner.received();
+            if (connection.pending > 0) this.flush();
+            if (this.closed) break;
+            if (connection.failed) {
+              // GOAWAY says why.
+              this.#lingerUntil = input.total + LINGER_BYTES;
+              this.closeAfterWrite();
+              if (!connection.server) break;
+            }
+          }
           if (filled) input.enlarge();
           else if (few) input.shrink();
         }
@@ -82,11 +105,10 @@ export class Http2Link implements Expirable {
       // The peer went away; everything else is a mistake of ours.
       if (error instanceof TypeError) this.owner.mistaken(error);
     }
-    if (connection.failed && !this.closed) {
-      // GOAWAY says why.
-      const over = new Promise<void>((resolve) => this.#over = resolve);
-      this.closeAfterWrite();
-      await over;
+    this.#ended = true;
+    if (connection.failed && !this.closed && !this.#lingering && input.total <= this.#lingerUntil) {
+      // The last word is still on its way.
+      await new Promise<void>((resolve) => this.#over = resolve);
     } else {
       connection.abandon();
       this.close();
@@ -95,7 +117,7 @@ export class Http2Link implements Expirable {
 
   /** Writes what the codec has, at the end of the turn. */
   flush(): void {
-    if (this.#scheduled || this.#writing || this.closed) return;
+    if (this.#scheduled || this.#writing || this.closed || this.#lingering) return;
     this.#scheduled = true;
     queueMicrotask(this.#write);
   }
@@ -105,11 +127,21 @@ export class Http2Link implements Expirable {
     if (deadline < this.deadline) this.deadlines.arm(this, deadline);
   }
 
-  /** Writes what there is, then closes. */
+  /** Writes what there is, then closes; a server when the peer has done so, too, or a moment later. */
   closeAfterWrite(): void {
     this.#closing = true;
     if (this.connection.pending > 0) this.flush();
-    else if (!this.#writing && !this.#scheduled) this.close();
+    else if (!this.#writing && !this.#scheduled) this.#linger();
+  }
+
+  #linger(): void {
+    if (this.closed || this.#lingering) return;
+    if (!this.connection.server || this.#ended) return this.close();
+    this.#lingering = true;
+    this.#lingerUntil = this.input.total + LINGER_BYTES;
+    this.#writeDeadline = this.clock.monotonic() + LINGER_MS;
+    this.deadlines.arm(this, Math.min(this.#writeDeadline, this.deadline));
+    this.stream.closeWrite().catch(() => this.close());
   }
 
   close(): void {
@@ -152,6 +184,6 @@ export class Http2Link implements Expirable {
       return this.close();
     }
     this.#writing = false;
-    if (this.#closing) this.close();
+    if (this.#closing) this.#linger();
   }
 }
