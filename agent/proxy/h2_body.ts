@@ -21,7 +21,10 @@ export class Http2Body implements RequestBody {
   /** Called before a wait for bytes, and after it. */
   beforeWait: (() => void) | null = null;
   afterWait: (() => void) | null = null;
-  #pieces: Uint8Array[] = [];
+  /** The newest piece; most bodies have one at a time. */
+  #last: Uint8Array | null = null;
+  /** Those before it. */
+  #older: Uint8Array[] | null = null;
   /** Buffer of the last piece when more fits behind it. */
   #tail: Uint8Array | null = null;
   #ended = false;
@@ -41,22 +44,26 @@ export class Http2Body implements RequestBody {
     const n = end - start;
     if (n === 0) return;
     if (this.#resolve !== null) return this.#wake(copyOf(buf, start, end));
-    const pieces = this.#pieces;
-    if (n >= SMALL_BYTES || pieces.length === 0) {
-      pieces.push(copyOf(buf, start, end));
+    const last = this.#last;
+    if (n >= SMALL_BYTES || last === null) {
+      this.#append(copyOf(buf, start, end));
       this.#tail = null;
       return;
     }
-    const last = pieces[pieces.length - 1]!;
     const tail = this.#tail;
     if (tail !== null && last.byteOffset + last.length + n <= tail.length) {
       tail.set(new Uint8Array(buf.buffer, buf.byteOffset + start, n), last.byteOffset + last.length);
-      pieces[pieces.length - 1] = new Uint8Array(tail.buffer, last.byteOffset, last.length + n);
+      this.#last = new Uint8Array(tail.buffer, last.byteOffset, last.length + n);
       return;
     }
     const fresh = this.#tail = new Uint8Array(TAIL_BYTES);
     fresh.set(new Uint8Array(buf.buffer, buf.byteOffset + start, n));
-    pieces.push(new Uint8Array(fresh.buffer, 0, n));
+    this.#append(new Uint8Array(fresh.buffer, 0, n));
+  }
+
+  #append(piece: Uint8Array): void {
+    if (this.#last !== null) (this.#older ??= []).push(this.#last);
+    this.#last = piece;
   }
 
   /** The peer has ended its side. */
@@ -64,7 +71,7 @@ export class Http2Body implements RequestBody {
     if (this.#ended) return;
     this.#ended = true;
     this.trailers = trailers;
-    if (this.#pieces.length > 0) return;
+    if (this.#last !== null) return;
     this.done = true;
     this.#wake(null);
   }
@@ -73,7 +80,7 @@ export class Http2Body implements RequestBody {
   fail(error: unknown): void {
     if (this.done || this.#error !== null) return;
     this.#error = error;
-    this.#pieces = [];
+    this.#last = this.#older = null;
     const reject = this.#reject;
     this.#resolve = this.#reject = null;
     reject?.(error);
@@ -81,10 +88,10 @@ export class Http2Body implements RequestBody {
 
   buffered(): Uint8Array | null {
     if (this.#error !== null) throw this.#error;
-    const piece = this.#pieces.shift();
-    if (piece === undefined) return null;
-    if (this.#pieces.length === 0) {
-      this.#tail = null;
+    const piece = this.#older?.shift() ?? this.#last;
+    if (piece === null) return null;
+    if (piece === this.#last) {
+      this.#last = this.#tail = null;
       if (this.#ended) this.done = true;
     }
     this.received += piece.length;
@@ -94,7 +101,7 @@ export class Http2Body implements RequestBody {
 
   read(): Promise<Uint8Array | null> {
     if (this.#error !== null) return Promise.reject(this.#error);
-    if (this.#pieces.length > 0) return Promise.resolve(this.buffered());
+    if (this.#last !== null) return Promise.resolve(this.buffered());
     if (this.done) return Promise.resolve(null);
     this.beforeWait?.();
     return new Promise((resolve, reject) => {

@@ -35,7 +35,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
   h2: Http2Stream | null = null;
   /** Called when it fails. */
   onClose: (() => void) | null = null;
-  #interims: MessageHead[] = [];
+  #interims: MessageHead[] | null = null;
   #failure: unknown = null;
   /** The first exchange of a connection meets a peer of whom nothing is known yet. */
   #first = false;
@@ -118,7 +118,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
 
   headers(head: MessageHead, endStream: boolean): void {
     if (head.status < 200) {
-      this.#interims.push(head);
+      (this.#interims ??= []).push(head);
     } else {
       this.head = head;
       this.answered = true;
@@ -194,7 +194,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
   async answer(proxy: ProxyContext, ex: Exchange): Promise<void> {
     let interims = 0;
     for (;;) {
-      const early = this.#interims.shift();
+      const early = this.#interims?.shift();
       if (early !== undefined) {
         if (++interims > MAX_INTERIMS) {
           throw new MeshError("P306", `The upstream ${this.endpoint.key} sends interim answers without end`, {

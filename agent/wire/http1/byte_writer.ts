@@ -43,7 +43,8 @@ export class ByteWriter {
       let at = this.length;
       for (let i = start; i < end; i++) buf[at++] = from[i]!;
     } else {
-      buf.set(from.subarray(start, end), this.length);
+      // Buffer's own subarray costs more.
+      buf.set(new Uint8Array(from.buffer, from.byteOffset + start, n), this.length);
     }
     this.length += n;
   }
