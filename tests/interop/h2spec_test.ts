@@ -9,7 +9,7 @@ import { judge, judged } from "./judges.ts";
 /** Long enough for the cases that take an answer in pieces of a few bytes. */
 const LONG = `HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n${"x".repeat(40)}`;
 
-judged("h2spec: 144 of 145", ["h2spec"], async () => {
+judged("h2spec: 145 of 145", ["h2spec"], async () => {
   await using upstream = startUpstream(answering(LONG));
   // h2spec names the host and port it connects to as the authority.
   const port = deadPort();
@@ -30,6 +30,6 @@ judged("h2spec: 144 of 145", ["h2spec"], async () => {
   );
   const report = new TextDecoder().decode(stdout);
   const failures = report.slice(Math.max(0, report.indexOf("Failures:")));
-  assert.match(report, /^145 tests, 14[45] passed, 0 skipped, [01] failed$/m, failures);
+  assert.match(report, /^145 tests, 145 passed, 0 skipped, 0 failed$/m, failures);
   assert.ok(upstream.requests.length > 50, `only ${upstream.requests.length} requests reached the upstream`);
 });
