@@ -14,6 +14,7 @@ export class Http2Side implements Disposable {
     side: "client" | "server",
     setUp: (side: Http2Side) => void = () => {},
   ) {
+    socket.setNoDelay(true);
     this.connection = new Http2Connection(side, this.recorder);
     this.recorder.connection = this.connection;
     setUp(this);
@@ -32,12 +33,28 @@ export class Http2Side implements Disposable {
     return stream;
   }
 
+  /** Resolves when more has been read. */
+  change(): Promise<void> {
+    const before = this.#changed;
+    return new Promise<void>((resolve) =>
+      this.#changed = () => {
+        before?.();
+        resolve();
+      }
+    );
+  }
+
+  /** Resolves when it holds; looked at after every read. */
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await this.change();
+  }
+
   /** Lines of the recorder once one of them matches. */
   async line(pattern: RegExp): Promise<string> {
     for (;;) {
       const found = this.recorder.lines.find((line) => pattern.test(line));
       if (found !== undefined) return found;
-      await new Promise<void>((resolve) => this.#changed = resolve);
+      await this.change();
     }
   }
 
@@ -61,13 +78,19 @@ export class Http2Side implements Disposable {
         buf.copyWithin(0, start, end + n);
         end = end + n - start;
         await this.flush();
-        this.#changed?.();
+        this.#tell();
       }
     } catch {
       // Closed, by either side.
     }
     this.recorder.lines.push("closed");
-    this.#changed?.();
+    this.#tell();
+  }
+
+  #tell(): void {
+    const changed = this.#changed;
+    this.#changed = null;
+    changed?.();
   }
 
   [Symbol.dispose](): void {
