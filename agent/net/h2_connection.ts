@@ -332,8 +332,8 @@ export class Http2Call implements CallConnection, Http2Handler {
       return this.#end({ kind: "too large", details: (error as Error).message });
     }
     if (this.#waiting !== null) {
+      this.#release(Infinity);
       const message = this.#incoming.shift();
-      this.#release(message === undefined ? this.#held : message.length + PREFIX_BYTES);
       if (message !== undefined) this.#deliver(message);
     }
     if (endStream) this.#end({ kind: "lost", details: "it ended the call without a status" });

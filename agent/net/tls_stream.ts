@@ -105,8 +105,6 @@ export class TlsStream implements AcceptedStream {
   #error: Error | null;
   #closed = false;
   #writeClosed: Promise<void> | null = null;
-  /** What is under way, by what ends it early. */
-  readonly #writing = new Set<(error: Error) => void>();
   #reading = false;
   /** Reads that came while one was under way. */
   #queue: (() => void)[] = [];
@@ -160,13 +158,19 @@ export class TlsStream implements AcceptedStream {
     if (this.#writeClosed !== null) return Promise.reject(new Error("The stream is closed for writing"));
     const n = Math.min(from.length, MAX_WRITE_BYTES);
     if (n === 0) return Promise.resolve(0);
-    return this.#under((done) => this.socket.write(Buffer.from(from.buffer, from.byteOffset, n), done))
-      .then(() => n);
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.socket.write(Buffer.from(from.buffer, from.byteOffset, n), (error) => {
+      if (error) reject(this.#error ?? error);
+      else resolve(n);
+    });
+    return promise;
   }
 
   closeWrite(): Promise<void> {
     if (this.#closed) return Promise.reject(closedError());
-    return this.#writeClosed ??= this.#under((done) => this.socket.end(done));
+    return this.#writeClosed ??= new Promise((resolve, reject) => {
+      this.socket.end((error?: Error | null) => error ? reject(this.#error ?? error) : resolve());
+    });
   }
 
   close(): void {
@@ -193,22 +197,8 @@ export class TlsStream implements AcceptedStream {
     return n;
   }
 
-  /** Not every callback of a socket that is destroyed comes. */
-  #under(start: (done: (error?: Error | null) => void) => void): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#writing.add(reject);
-    start((error) => {
-      this.#writing.delete(reject);
-      if (error) reject(this.#error ?? error);
-      else resolve();
-    });
-    return promise;
-  }
-
   #fail(error: Error): void {
     this.#error ??= error;
-    for (const reject of this.#writing) reject(this.#error);
-    this.#writing.clear();
     this.#signal();
   }
 
