@@ -37,7 +37,7 @@ export async function carry(
     checkSynced(proxy, ex);
     if (host === "") throw unknownHost(ex, "the client names no server");
     checkLoop(proxy, ex, host, port);
-    const target = l4Target(proxy, ex, host, port);
+    const target = await l4Target(proxy, ex, host, port);
     const hello = target?.needsHello ? await peekHello(proxy, client) : undefined;
     const plan = planOf(proxy, ex, host, port, target, hello);
     if (knownOnly && plan.cluster === null) throw unknownHost(ex, "no rule knows it");

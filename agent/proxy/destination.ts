@@ -2,7 +2,16 @@
 import { BLACKHOLE_CLUSTER, PASSTHROUGH_CLUSTER } from "../model/model.ts";
 import { parseDuration } from "../core/duration.ts";
 import { MeshError } from "../core/errors.ts";
-import { l4Question, l4TablesOf, type L4Target, type SeenHello, serviceClusterOf } from "../route/l4.ts";
+import { normalAddress } from "../core/ip.ts";
+import {
+  type L4Question,
+  l4Question,
+  type L4Tables,
+  l4TablesOf,
+  type L4Target,
+  type SeenHello,
+  serviceClusterOf,
+} from "../route/l4.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { checkPolicy, unknownPort } from "./select.ts";
@@ -17,17 +26,49 @@ export interface L4Plan {
   readonly connectAttempts: number;
 }
 
-/** The chains that decide about host:port; undefined when no TCP or TLS rule holds there. */
+/** How long the address of a service is remembered that only its address tells, ms. */
+const ADDRESS_REFRESH_MS = 10_000;
+
+/**
+ * The chains that decide about host:port; undefined when no TCP or TLS rule holds there. Only waits for the address of a service whose
+ * listener is not found by name.
+ */
 export function l4Target(
   proxy: ProxyContext,
   ex: Exchange,
   host: string,
   port: number,
-): L4Target | undefined {
+): L4Target | undefined | Promise<L4Target | undefined> {
   const { program, tables } = ex.world!;
   const l4 = l4TablesOf(program);
   if (l4.empty) return undefined;
-  return l4.find(l4Question(tables, host, port, proxy.config.workload.namespace));
+  const question = l4Question(tables, host, port, proxy.config.workload.namespace);
+  const found = l4.find(question);
+  if (found !== undefined || !l4.hasAddresses(port) || normalAddress(host) !== undefined) return found;
+  const known = serviceClusterOf(program, tables, question) !== undefined;
+  return known ? byAddress(proxy, l4, question) : undefined;
+}
+
+/** As a sidecar's application would have connected. A name without an address has no such listener. */
+async function byAddress(
+  proxy: ProxyContext,
+  l4: L4Tables,
+  question: L4Question,
+): Promise<L4Target | undefined> {
+  try {
+    const addresses = await proxy.names.resolve(question.host, ADDRESS_REFRESH_MS);
+    return l4.find({ ...question, addresses });
+  } catch (error) {
+    if (error instanceof MeshError) return undefined;
+    throw error;
+  }
+}
+
+/** Of the workload; its applications are on this machine, where a control plane's rules do not know them. */
+function sourceOf(proxy: ProxyContext, ex: Exchange): string {
+  const { hostname } = ex.remote;
+  const local = hostname.startsWith("127.") || hostname === "::1";
+  return local && proxy.config.workload.instanceIp !== "" ? proxy.config.workload.instanceIp : hostname;
 }
 
 /** By the chains; ends with NR when none takes the connection, and where the policy does not let it go. */
@@ -45,7 +86,7 @@ export function planOf(
     if (cluster === null) checkPolicy(proxy, ex, host, port);
     return { cluster, idleMs: tunnelIdleMs, maxDurationMs: Infinity, connectAttempts: 1 };
   }
-  const choice = target.choose(hello, proxy.rng());
+  const choice = target.choose(hello, proxy.rng(), sourceOf(proxy, ex));
   if (choice === undefined) {
     ex.details = "filter_chain_not_found";
     throw new MeshError(

@@ -26,7 +26,7 @@ export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHe
       `Cannot tunnel to "${ex.authority}": the serve engine has no tunnels`,
     );
   }
-  const target = l4Target(proxy, ex, host, port);
+  const target = await l4Target(proxy, ex, host, port);
   let client: Client | undefined;
   let hello;
   if (target?.needsHello) {

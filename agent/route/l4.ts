@@ -14,9 +14,11 @@
  *     which does not say the service: the listener at an address that a virtual host of that name has; else the one on that port
  *     whose chain leads to the service's own cluster; else to a subset of it; else, in `0.0.0.0_PORT`, chains that name it as
  *     server.
+ *     (A caller that can look names up asks again with the addresses, as of a sidecar's application: istiod does not say whose the
+ *     listener `ADDRESS_PORT` is when its route leads elsewhere.)
  *  3. Nothing found: no TCP or TLS rule holds for it.
- * Among the chains Envoy's order decides: subnet (longest first), server name (exact, then longest wildcard, then none),
- * transport protocol, application protocol; no going back from one to the next. The default chain takes what is left.
+ * Among the chains Envoy's order decides: destination port, subnet (longest first), server name (exact, then longest wildcard, then
+ * none), transport protocol, application protocol, source (longest first); no going back from one to the next. The default chain takes what is left.
  *
  * @example
  * ```ts ignore
@@ -108,18 +110,20 @@ export interface L4Target {
   readonly chains: readonly FilterChain[];
   /** Server name, ALPN or plainness of the connection matter: read its first bytes before choosing. */
   readonly needsHello: boolean;
-  /** The chain for a connection; undefined when none takes it. */
-  match(hello: SeenHello | undefined): FilterChain | undefined;
+  /** The chain for a connection; undefined when none takes it. `source`: address of the client, for chains that ask for it. */
+  match(hello: SeenHello | undefined, source?: string): FilterChain | undefined;
   /** The same, with one of its clusters; `random` in [0, 1). Undefined: the connection is closed (flag NR). */
-  choose(hello: SeenHello | undefined, random: number): L4Choice | undefined;
+  choose(hello: SeenHello | undefined, random: number, source?: string): L4Choice | undefined;
 }
 
 export interface L4Tables {
   readonly empty: boolean;
+  /** Some listener of that port stands at an address of its own. */
+  hasAddresses(port: number): boolean;
   find(question: L4Question): L4Target | undefined;
 }
 
-const EMPTY: L4Tables = { empty: true, find: () => undefined };
+const EMPTY: L4Tables = { empty: true, hasAddresses: () => false, find: () => undefined };
 const byListeners = new WeakMap<ReadonlyMap<string, Listener>, L4Tables>();
 
 /** Made when first asked for, and kept as long as the listeners stay the same. */
@@ -137,6 +141,7 @@ class Tables implements L4Tables {
   readonly empty: boolean;
   /** `ADDRESS PORT`, the address in normal spelling. */
   readonly #byAddress = new Map<string, Listener>();
+  readonly #addressedPorts = new Set<number>();
   /** `SERVICE PORT`: the first listener that holds chains of the service; its own one before a shared one. */
   readonly #byService = new Map<string, Listener>();
   /** `HOST PORT` by the cluster that a chain leads to; `rank` 2: the host's own cluster, 1: part of it. */
@@ -150,6 +155,7 @@ class Tables implements L4Tables {
       const { port } = listener;
       for (const text of [listener.address, ...listener.additionalAddresses ?? []]) {
         this.#byAddress.set(`${normalAddress(text) ?? text} ${port}`, listener);
+        if (!ANY_ADDRESSES.has(text)) this.#addressedPorts.add(port);
       }
       for (const { tcp, service } of chains) {
         if (service !== undefined) {
@@ -164,6 +170,10 @@ class Tables implements L4Tables {
       }
     }
     this.empty = this.#byAddress.size === 0;
+  }
+
+  hasAddresses(port: number): boolean {
+    return this.#addressedPorts.has(port);
   }
 
   find(question: L4Question): L4Target | undefined {
@@ -323,19 +333,17 @@ class Target implements L4Target {
     );
   }
 
-  match(hello: SeenHello | undefined): FilterChain | undefined {
+  match(hello: SeenHello | undefined, source?: string): FilterChain | undefined {
     let left = this.#rivals;
+    left = most(left, ({ match }) => {
+      if (match?.destinationPort === undefined) return 0;
+      return match.destinationPort === this.listener.port ? 1 : -1;
+    });
     left = most(left, ({ match, wholeService }) => {
       const ranges = match?.prefixRanges;
       if (ranges === undefined) return 0;
       if (this.#address === undefined && wholeService === true) return 0;
-      if (this.#address === undefined) return -1;
-      let longest = -1;
-      for (const text of ranges) {
-        const range = parseRange(text);
-        if (contains(range, this.#address)) longest = Math.max(longest, 1 + (range?.length ?? 0));
-      }
-      return longest;
+      return this.#address === undefined ? -1 : prefixLength(ranges, this.#address);
     });
     left = most(left, ({ match }) => {
       if (match?.serverNames === undefined) return 0;
@@ -351,17 +359,31 @@ class Target implements L4Target {
       if (match?.applicationProtocols === undefined) return 0;
       return match.applicationProtocols.some((p) => hello?.applicationProtocols.includes(p)) ? 1 : -1;
     });
+    left = most(left, ({ match }) => {
+      if (match?.sourcePrefixRanges === undefined) return 0;
+      return source === undefined ? -1 : prefixLength(match.sourcePrefixRanges, source);
+    });
     return left[0] ?? this.#plain ?? this.#fallback;
   }
 
-  choose(hello: SeenHello | undefined, random: number): L4Choice | undefined {
-    const chain = this.match(hello);
+  choose(hello: SeenHello | undefined, random: number, source?: string): L4Choice | undefined {
+    const chain = this.match(hello, source);
     const tcp = chain?.tcp;
     if (chain === undefined || tcp === undefined) return undefined;
     const cluster = tcp.cluster ?? pickWeighted(tcp.weightedClusters ?? [], random);
     if (cluster === undefined) return undefined;
     return { cluster, tcp, chain, listener: this.listener, origin: chain.origin ?? this.listener.origin };
   }
+}
+
+/** Of the longest range that holds the address, plus one; -1 when none does. */
+function prefixLength(ranges: readonly string[], address: string): number {
+  let longest = -1;
+  for (const text of ranges) {
+    const range = parseRange(text);
+    if (contains(range, address)) longest = Math.max(longest, 1 + (range?.length ?? 0));
+  }
+  return longest;
 }
 
 /** Leads to the whole service and asks at most for its own name or address. */

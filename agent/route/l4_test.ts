@@ -176,3 +176,40 @@ Deno.test("l4: Envoy's order: subnet, server name, transport, protocol; no way b
   // The longest subnet was chosen first, and no name of it fits.
   assert.equal(net?.choose(sni("b.test"), 0), undefined);
 });
+
+Deno.test("l4: destination port and source of a chain, in Envoy's order", () => {
+  const chains: FilterChain[] = [
+    { match: { destinationPort: 9 }, ...to("other port") },
+    { match: { sourcePrefixRanges: ["10.0.0.0/8"] }, ...to("wide") },
+    { match: { sourcePrefixRanges: ["10.1.0.0/16", "192.0.2.1/32"] }, ...to("narrow") },
+  ];
+  const target = tables(listener("10.0.0.1_1", chains)).find(ask("10.0.0.1", 1));
+  const from = (source?: string) => target?.choose(undefined, 0, source)?.cluster;
+  assert.equal(from("10.2.0.1"), "wide");
+  assert.equal(from("10.1.0.1"), "narrow");
+  assert.equal(from("192.0.2.1"), "narrow");
+  assert.equal(from("192.0.2.2"), undefined);
+  assert.equal(from(), undefined);
+  const own: FilterChain[] = [{ match: { destinationPort: 1 }, ...to("own port") }, to("any port")];
+  assert.equal(
+    tables(listener("10.0.0.1_1", own)).find(ask("10.0.0.1", 1))?.choose(undefined, 0)?.cluster,
+    "own port",
+  );
+});
+
+Deno.test("l4: the name of a service stands for its whole range, not for parts of it", () => {
+  const chains: FilterChain[] = [
+    { match: { prefixRanges: ["10.8.1.0/24"] }, ...to("outbound|1||part"), service: "r.test" },
+    {
+      match: { prefixRanges: ["10.8.0.0/16"] },
+      wholeService: true,
+      ...to("outbound|1||elsewhere"),
+      service: "r.test",
+    },
+  ];
+  const t = tables(listener("0.0.0.0_1", chains, PASS));
+  assert.equal(t.find(ask("r.test", 1))?.choose(undefined, 0)?.cluster, "outbound|1||elsewhere");
+  assert.equal(t.find(ask("10.8.1.1", 1))?.choose(undefined, 0)?.cluster, "outbound|1||part");
+  assert.equal(t.find(ask("10.8.2.1", 1))?.choose(undefined, 0)?.cluster, "outbound|1||elsewhere");
+  assert.equal(t.hasAddresses(1), false);
+});
