@@ -10,6 +10,8 @@ import { writeAll } from "../core/write_all.ts";
 
 /** Reads below this say that the large buffer is not needed. */
 const SMALL_READ_BYTES = 4096;
+/** How long the rest of what a server said is waited for when it takes no more, ms. */
+const LAST_READ_MS = 1000;
 /** Steps of promises that an exchange takes from one piece of its answer to the next when both are at hand. */
 const FLUSH_HOPS = 8;
 /**
@@ -34,6 +36,8 @@ export class Http2Link implements Expirable {
   closed = false;
   /** The owner's next deadline, monotonic ms. */
   ownDeadline = Infinity;
+  /** A client's write failed. What the server said before is still read: its GOAWAY tells what it did not look at. */
+  broken = false;
   /** How often bytes were taken to be written. */
   handedOut = 0;
   #writeDeadline = Infinity;
@@ -117,7 +121,7 @@ export class Http2Link implements Expirable {
 
   /** Writes what the codec has, at the end of the turn. */
   flush(): void {
-    if (this.#scheduled || this.#writing || this.closed || this.#lingering) return;
+    if (this.#scheduled || this.#writing || this.closed || this.#lingering || this.broken) return;
     this.#scheduled = true;
     queueMicrotask(this.#write);
   }
@@ -130,7 +134,8 @@ export class Http2Link implements Expirable {
   /** Writes what there is, then closes; a server when the peer has done so, too, or a moment later. */
   closeAfterWrite(): void {
     this.#closing = true;
-    if (this.connection.pending > 0) this.flush();
+    if (this.broken) this.close();
+    else if (this.connection.pending > 0) this.flush();
     else if (!this.#writing && !this.#scheduled) this.#linger();
   }
 
@@ -181,7 +186,11 @@ export class Http2Link implements Expirable {
       }
     } catch {
       this.#writing = false;
-      return this.close();
+      if (connection.server || this.closed) return this.close();
+      this.broken = true;
+      this.#writeDeadline = this.deadlines.now + LAST_READ_MS;
+      if (this.#closing) return this.close();
+      return this.deadlines.arm(this, Math.min(this.#writeDeadline, this.deadline));
     }
     this.#writing = false;
     if (this.#closing) this.#linger();

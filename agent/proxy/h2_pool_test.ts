@@ -238,6 +238,19 @@ Deno.test("GOAWAY: what is above the last id goes elsewhere without a policy, wh
   r.proxy.close();
 });
 
+Deno.test("GOAWAY that refuses everything: all goes elsewhere (6.8)", async () => {
+  const { r, servers } = pool();
+  const client = await ask(r, post("/"));
+  servers[0]!.goAway(0);
+  await settle();
+  assert.deepEqual(counts(servers), [1, 1]);
+  servers[1]!.answer(0);
+  await settle();
+  assert.match(got(client), /^HTTP\/1.1 200 /);
+  assert.equal(servers[0]!.closed, true);
+  r.proxy.close();
+});
+
 Deno.test("GOAWAY at every turn: no exchange fails (6.8)", async () => {
   const { r, servers } = pool();
   const clients: MemoryStream[] = [];
@@ -330,6 +343,43 @@ Deno.test("a request that was never written goes again whatever it is (8.7)", as
   await settle();
   assert.match(got(client), /^HTTP\/1.1 200 /);
   assert.match(got(first), /^HTTP\/1.1 200 /);
+  r.proxy.close();
+});
+
+Deno.test("a write that fails does not hide the GOAWAY that came before (6.8)", async () => {
+  const { r, servers } = pool();
+  await ask(r);
+  servers[0]!.answer(0);
+  await settle();
+  // GOAWAY waits to be read, while the connection takes nothing any more.
+  const { incoming, outgoing } = servers[0]!.stream;
+  const wake = outgoing.wake.bind(outgoing);
+  outgoing.wake = () => {};
+  servers[0]!.goAway(1);
+  incoming.broken = true;
+  const client = await ask(r, post("/"));
+  assert.equal(servers.length, 1);
+  assert.equal(got(client), "");
+  outgoing.ended = true;
+  wake();
+  await settle();
+  assert.deepEqual(counts(servers), [1, 1]);
+  servers[1]!.answer(0);
+  await settle();
+  assert.match(got(client), /^HTTP\/1.1 200 /);
+  r.proxy.close();
+});
+
+Deno.test("a write that fails and nothing to read is the end after a second", async () => {
+  const { r, servers } = pool();
+  await ask(r);
+  servers[0]!.answer(0);
+  await settle();
+  servers[0]!.stream.incoming.broken = true;
+  const client = await ask(r, post("/"));
+  assert.equal(got(client), "");
+  await r.clock.advance(1_200);
+  assert.match(got(client), /^HTTP\/1.1 503 [^]*connection termination/);
   r.proxy.close();
 });
 

@@ -86,7 +86,8 @@ export class Http2Upstream implements Http2Handler {
   }
 
   get canRequest(): boolean {
-    return this.connection.canRequest && !this.link.closed && this.requests < this.#terms.maxRequests &&
+    return this.connection.canRequest && !this.link.closed && !this.link.broken &&
+      this.requests < this.#terms.maxRequests &&
       this.connection.streams.size < this.#terms.maxStreams;
   }
 
@@ -94,6 +95,7 @@ export class Http2Upstream implements Http2Handler {
   get leaving(): boolean {
     const { connection } = this;
     return connection.failed || connection.draining || connection.peerDraining || this.link.closed ||
+      this.link.broken ||
       this.requests >= this.#terms.maxRequests;
   }
 

@@ -139,7 +139,8 @@ export class UpstreamStream implements Upstream, StreamOwner {
       }Cannot read the answer of ${key}: ${what} (${source})`;
       return this.#fail(new MeshError("P306", text, { side: "upstream", retry: "reset" }));
     }
-    if (lost !== null) {
+    // A connection may be over with the last stream that it refuses.
+    if (lost !== null && !unprocessed) {
       const text = `${
         before && `${before}connection termination. `
       }The upstream ${key} closed the connection before its end`;
