@@ -42,7 +42,7 @@ export async function carry(
     const plan = planOf(proxy, ex, host, port, target, hello);
     if (knownOnly && plan.cluster === null) throw unknownHost(ex, "no rule knows it");
     const upstream = await openTcp(proxy, ex, host, port, plan);
-    await splice(proxy, ex, client, upstream, plan);
+    await splice(proxy, ex, client, upstream.tunnel(), plan);
   } catch (thrown) {
     if (thrown instanceof MeshError) {
       ex.addFlag(thrown.flag);

@@ -59,7 +59,7 @@ export interface Responder {
    * Gives up the connection for a tunnel (CONNECT, 101): the reading side with bytes already received, and the stream to write to, which the
    * caller closes. To be called after the head was sent with `begin` (framing `tunnel`) and `end(null)`. null where the engine cannot tunnel.
    */
-  takeOver(): { input: Input; stream: ByteStream } | null;
+  takeOver(): Client | null;
   readonly canTunnel: boolean;
 }
 
@@ -72,3 +72,14 @@ export const NO_BODY: RequestBody = {
   buffered: () => null,
   read: () => Promise.resolve(null),
 };
+
+/** One end of a tunnel: what was received already, and the stream for the rest. */
+export interface Client {
+  readonly input: Input;
+  readonly stream: ByteStream;
+}
+
+/** The other end, which may belong to a pool. */
+export interface Far extends Client {
+  close(): void;
+}

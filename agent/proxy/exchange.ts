@@ -81,7 +81,7 @@ export class Exchange {
   replayable = false;
   /** The client asked for another protocol and the answer may be 101. */
   upgrading = false;
-  /** Sec-WebSocket-Key of the agent's own, for a client of HTTP/2. */
+  /** Sec-WebSocket-Key where one side speaks HTTP/2, which has none: the agent's own, or the client's. */
   webSocketKey = "";
   timeoutMs = 0;
   perTryTimeoutMs = 0;

@@ -1,13 +1,16 @@
 /** The HTTP/2 half of stage 7, attempt: a stream on a shared connection, the request on it, the head of the answer. */
+import { MeshError } from "../core/errors.ts";
 import type { Endpoint } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { isGrpc } from "./grpc.ts";
 import { Http2Pool } from "./h2_pool.ts";
+import type { Http2Upstream } from "./h2_upstream.ts";
 import { UpstreamStream } from "./h2_upstream_stream.ts";
 import type { ClusterLimits } from "./cluster_limits.ts";
 import { enterPending, requestOverflow } from "./limits.ts";
 import type { Target } from "./pick.ts";
+import { WEBSOCKET } from "./websocket.ts";
 
 /** A request up to this size is kept while it is sent, bytes, so that it can be sent again where a policy asks for that. */
 const MAX_KEPT_BYTES = 64 * 1024;
@@ -19,7 +22,7 @@ export async function sendHttp2(
   to: Target,
   endpoint: Endpoint,
 ): Promise<UpstreamStream> {
-  const stream = new UpstreamStream(proxy, endpoint, isGrpc(ex.head));
+  const stream = new UpstreamStream(proxy, endpoint, ex.upgrading || isGrpc(ex.head));
   endpoint.active++;
   ex.upstream = stream;
   ex.onCancel = stream.cancel;
@@ -53,14 +56,26 @@ function begin(
 ): boolean {
   const connection = pool.ready();
   if (connection === null) return false;
+  if (ex.upgrading && !mayUpgrade(connection)) return false;
   if (limits !== null && limits.requestsFull) throw requestOverflow(proxy, ex, limits);
   const bytes = ex.out!.view();
   const { body } = ex;
   const whole = moved === null && body.done && body.trailers === null;
   const bare = whole && bytes.length === ex.headLength;
-  if (!stream.open(connection, bytes.subarray(0, ex.headLength), bare)) return false;
+  if (ex.upgrading) return stream.open(connection, bytes, false, WEBSOCKET);
+  if (!stream.open(connection, bytes.subarray(0, ex.headLength), bare, "")) return false;
   if (!bare) sendBody(proxy, ex, stream, bytes, whole, moved);
   return true;
+}
+
+/** False while the peer has not said whether it takes extended CONNECT, which nobody may send unasked (RFC 8441 section 3). */
+function mayUpgrade({ connection: { peer }, endpoint }: Http2Upstream): boolean {
+  if (!peer.known) return false;
+  if (peer.connectProtocol) return true;
+  throw new MeshError(
+    "P111",
+    `Cannot upgrade to WebSocket: the upstream ${endpoint.key} speaks HTTP/2 without extended CONNECT (RFC 8441)`,
+  );
 }
 
 /** As `begin`, when a connection has room: one that is dialled, or that another exchange leaves. */
@@ -79,6 +94,13 @@ async function beginLater(
   if (limits !== null) enterPending(proxy, ex, limits);
   try {
     do {
+      if (ex.upgrading) {
+        const connection = pool.ready();
+        if (connection !== null) {
+          await stream.wait(connection.known());
+          continue;
+        }
+      }
       if (pool.mayDial(limits)) {
         await stream.wait(pool.dial(connectTimeoutMs));
         continue;

@@ -10,12 +10,10 @@ import type { Exchange, Framing, Responder } from "./exchange.ts";
 import { isGrpc } from "./grpc.ts";
 import { Http2Body } from "./h2_body.ts";
 import type { Http2Link } from "./h2_link.ts";
-import { Http2Tunnel } from "./h2_tunnel.ts";
+import { Http2Tunnel, TUNNEL_BUFFER_BYTES } from "./h2_tunnel.ts";
 import { Input } from "./input.ts";
 
 const CONTINUE = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
-/** First buffer of a tunnel, bytes; it grows with what comes. */
-const TUNNEL_BUFFER_BYTES = 2 * 1024;
 const DONE: Promise<void> = Promise.resolve();
 
 export class ServerStream implements Responder, Expirable {

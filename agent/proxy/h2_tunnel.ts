@@ -7,6 +7,9 @@ import type { Http2Connection, Http2Stream } from "../wire/http2/connection.ts";
 import type { Http2Body } from "./h2_body.ts";
 import type { Http2Link } from "./h2_link.ts";
 
+/** First buffer of the reading side, bytes; it grows with what comes. */
+export const TUNNEL_BUFFER_BYTES = 2 * 1024;
+
 export class Http2Tunnel implements ByteStream {
   #piece: Uint8Array | null = null;
   #resume: (() => void) | null = null;

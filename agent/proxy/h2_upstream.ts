@@ -50,6 +50,7 @@ export class Http2Upstream implements Http2Handler {
   /** Monotonic ms from which it takes no more exchanges. */
   readonly #oldAt: number;
   readonly #terms: ConnectionTerms;
+  #whenKnown: (() => void)[] = [];
 
   constructor(
     readonly proxy: Http2Surroundings,
@@ -80,15 +81,27 @@ export class Http2Upstream implements Http2Handler {
   }
 
   /** Until the connection is over; never rejects. */
-  run(): Promise<void> {
+  async run(): Promise<void> {
     this.#schedule();
-    return this.link.run();
+    await this.link.run();
+    this.#tellKnown();
   }
 
   get canRequest(): boolean {
     return this.connection.canRequest && !this.link.closed && !this.link.broken &&
       this.requests < this.#terms.maxRequests &&
       this.connection.streams.size < this.#terms.maxStreams;
+  }
+
+  /** Resolves when the peer's SETTINGS are here, or never will be. */
+  known(): Promise<void> {
+    if (this.connection.peer.known || this.link.closed) return Promise.resolve();
+    return new Promise((resolve) => this.#whenKnown.push(resolve));
+  }
+
+  #tellKnown(): void {
+    for (const resolve of this.#whenKnown) resolve();
+    this.#whenKnown = [];
   }
 
   /** It takes no more exchanges, whatever becomes of those that it has. */
@@ -100,8 +113,8 @@ export class Http2Upstream implements Http2Handler {
   }
 
   /** Opens a stream for an exchange; null when there is no room after all. */
-  open(owner: StreamOwner, head: Uint8Array, endStream: boolean): Http2Stream | null {
-    const stream = this.connection.request(head, endStream);
+  open(owner: StreamOwner, head: Uint8Array, endStream: boolean, protocol: string): Http2Stream | null {
+    const stream = this.connection.request(head, endStream, false, protocol);
     if (stream === null) return null;
     stream.owner = owner;
     this.requests++;
@@ -193,6 +206,7 @@ export class Http2Upstream implements Http2Handler {
   refused(): void {}
 
   settings(): void {
+    this.#tellKnown();
     // A peer that takes nothing is left, or every exchange would dial another connection beside it.
     if (this.connection.peer.maxConcurrentStreams === 0) this.retire();
     this.pool.changed();

@@ -9,8 +9,11 @@ import type { Endpoint } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { Http2Body } from "./h2_body.ts";
+import { Http2Tunnel, TUNNEL_BUFFER_BYTES } from "./h2_tunnel.ts";
 import type { Http2Upstream, StreamOwner } from "./h2_upstream.ts";
+import { Input } from "./input.ts";
 import { interim } from "./interim.ts";
+import type { Far } from "./engine.ts";
 import { type CutReason, DeadReuse, Unprocessed, type Upstream } from "./upstream.ts";
 
 /** Interim answers before a final one. */
@@ -44,6 +47,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
   /** The exchange waits for something: called on every change. */
   #wake: (() => void) | null = null;
   #resume: (() => void) | null = null;
+  #tunnel: Http2Tunnel | null = null;
 
   constructor(readonly proxy: ProxyContext, readonly endpoint: Endpoint, readonly grpc: boolean) {
     this.body = new Http2Body(this, -1);
@@ -159,16 +163,31 @@ export class UpstreamStream implements Upstream, StreamOwner {
   }
 
   resume(): void {
+    this.#tunnel?.resume();
     const resume = this.#resume;
     this.#resume = null;
     resume?.();
   }
 
+  /** The peer took the upgrade: from here on the stream is bytes both ways. */
+  tunnel(): Far {
+    const { connection: { connection, link }, h2 } = this as { connection: Http2Upstream; h2: Http2Stream };
+    this.routeDeadline = Infinity;
+    this.arm(Infinity);
+    this.body.beforeWait = null;
+    const stream = this.#tunnel = new Http2Tunnel(connection, link, h2, this.body, CANCEL);
+    return {
+      input: new Input(stream, this.proxy.buffers, TUNNEL_BUFFER_BYTES),
+      stream,
+      close: () => this.close(),
+    };
+  }
+
   // ---------------------------------------------------------------- attempt
 
   /** Begins on that connection; false when there is no room after all. */
-  open(connection: Http2Upstream, head: Uint8Array, endStream: boolean): boolean {
-    const h2 = connection.open(this, head, endStream);
+  open(connection: Http2Upstream, head: Uint8Array, endStream: boolean, protocol: string): boolean {
+    const h2 = connection.open(this, head, endStream, protocol);
     if (h2 === null) return false;
     this.connection = connection;
     this.h2 = h2;

@@ -8,7 +8,7 @@ import {
 } from "../wire/tls/client_hello.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
-import type { Client } from "./splice.ts";
+import type { Client } from "./engine.ts";
 
 /**
  * Undefined for what is no TLS, ends first, or takes longer than a request head may: it is forwarded as any other connection.

@@ -35,7 +35,6 @@ import { releaseUpstream, rescue } from "./rescue.ts";
 import { hasShortcut, shortcut } from "./shortcut.ts";
 import { select } from "./select.ts";
 import { connect, upgraded } from "./tunnel.ts";
-import { UpstreamConnection } from "./upstream.ts";
 import { view } from "./view.ts";
 
 export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise<void> {
@@ -56,7 +55,7 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
     if (to instanceof Promise) to = await to;
     prepare(proxy, ex, seen, destination);
     const connection = await attempt(proxy, ex, to);
-    if (connection.head.status === 101 && connection instanceof UpstreamConnection) {
+    if (ex.upgrading && tunnels(ex, connection.head.status)) {
       await upgraded(proxy, ex, connection);
       return;
     }
@@ -75,6 +74,11 @@ export async function refuseExchange(proxy: ProxyContext, ex: Exchange, error: M
   proxy.observer.requestStarted();
   await rescue(proxy, ex, error);
   finish(proxy, ex);
+}
+
+/** The upstream took the upgrade: 101, or what extended CONNECT has instead (RFC 8441 section 5). */
+function tunnels(ex: Exchange, status: number): boolean {
+  return ex.upstreamHttp2 ? status < 300 : status === 101;
 }
 
 function checkLoad(proxy: ProxyContext, ex: Exchange): void {

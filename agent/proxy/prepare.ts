@@ -90,14 +90,18 @@ export function prepare(
   }
 
   ex.upgrading = head.upgrade && head.upgradeIndex >= 0 && body.length === 0 && head.minor === 1 &&
-    ex.responder.canTunnel && !ex.upstreamHttp2 && !isHttp2Upgrade(head.valueAt(head.upgradeIndex));
+    ex.responder.canTunnel && mayUpgrade(ex, head.valueAt(head.upgradeIndex));
   if (ex.upgrading) {
     const protocol = head.valueAt(head.upgradeIndex);
     out.line("Connection", "Upgrade");
     out.line("Upgrade", protocol);
-    if (ex.http2 && isWebSocket(protocol) && head.value("sec-websocket-key") === undefined) {
-      ex.webSocketKey = newKey(proxy.rng);
-      out.line("Sec-WebSocket-Key", ex.webSocketKey);
+    if (isWebSocket(protocol) && ex.http2 !== ex.upstreamHttp2) {
+      const key = head.value("sec-websocket-key");
+      if (!ex.http2) ex.webSocketKey = key ?? "";
+      else if (key === undefined) {
+        ex.webSocketKey = newKey(proxy.rng);
+        out.line("Sec-WebSocket-Key", ex.webSocketKey);
+      }
     }
   }
   if (ex.upstreamHttp2 && takesTrailers(ex)) out.text("te: trailers\r\n");
@@ -117,8 +121,10 @@ function takesTrailers(ex: Exchange): boolean {
   return isGrpc(head);
 }
 
-function isHttp2Upgrade(value: string): boolean {
-  return value.toLowerCase().split(",").some((v) => v.trim() === "h2c");
+/** An upstream of HTTP/2 is asked by extended CONNECT, for WebSocket only; what may be left out is left out (RFC 9110 section 7.8). */
+function mayUpgrade(ex: Exchange, value: string): boolean {
+  if (ex.upstreamHttp2) return isWebSocket(value);
+  return !value.toLowerCase().split(",").some((v) => v.trim() === "h2c");
 }
 
 /** The part of the body that came with the head goes out with it; a body that is all here can also be sent again. */

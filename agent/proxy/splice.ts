@@ -7,14 +7,9 @@
 import type { ByteStream } from "../core/ports.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
+import type { Client, Far } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Input } from "./input.ts";
-import type { UpstreamConnection } from "./upstream.ts";
-
-export interface Client {
-  readonly input: Input;
-  readonly stream: ByteStream;
-}
 
 export interface SpliceLimits {
   /** Without a byte either way, ms; Infinity = none. */
@@ -36,7 +31,7 @@ class Splice implements Expirable {
     readonly proxy: ProxyContext,
     readonly ex: Exchange,
     readonly client: Client,
-    readonly upstream: UpstreamConnection,
+    readonly upstream: Far,
     readonly limits: SpliceLimits,
   ) {
     this.#end = proxy.clock.monotonic() + limits.maxDurationMs;
@@ -116,13 +111,11 @@ export async function splice(
   proxy: ProxyContext,
   ex: Exchange,
   client: Client,
-  upstream: UpstreamConnection,
+  upstream: Far,
   limits: SpliceLimits,
 ): Promise<void> {
   // The end of what the client sends is no longer its going away.
   ex.onCancel = null;
-  upstream.deadline = Infinity;
-  upstream.routeDeadline = Infinity;
   proxy.observer.count("tcp_connections_total");
   const splice = new Splice(proxy, ex, client, upstream, limits);
   proxy.deadlines.add(splice);

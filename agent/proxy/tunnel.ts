@@ -8,10 +8,11 @@ import { copyLines } from "./fields.ts";
 import { peekHello } from "./peek_hello.ts";
 import { checkLoop, checkSynced } from "./select.ts";
 import type { RequestHeadView } from "./request_view.ts";
-import { type Client, splice } from "./splice.ts";
+import { splice } from "./splice.ts";
+import type { Client } from "./engine.ts";
 import { openTcp } from "./tcp.ts";
-import type { UpstreamConnection } from "./upstream.ts";
-import { acceptOf } from "./websocket.ts";
+import type { Upstream } from "./upstream.ts";
+import { acceptOf, WEBSOCKET } from "./websocket.ts";
 
 /** CONNECT host:port. */
 export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHeadView): Promise<void> {
@@ -38,7 +39,7 @@ export async function connect(proxy: ProxyContext, ex: Exchange, view: RequestHe
     const plan = planOf(proxy, ex, host, port, target, hello);
     const upstream = await openTcp(proxy, ex, host, port, plan);
     client ??= await accept(proxy, ex);
-    await splice(proxy, ex, client, upstream, plan);
+    await splice(proxy, ex, client, upstream.tunnel(), plan);
   } finally {
     client?.stream.close();
   }
@@ -65,19 +66,26 @@ function takeOver(ex: Exchange): Client {
 export async function upgraded(
   proxy: ProxyContext,
   ex: Exchange,
-  connection: UpstreamConnection,
+  connection: Upstream,
 ): Promise<void> {
   const { head } = connection;
   const out = ex.out!;
   // In HTTP/2 a success says it, without the fields of the connection (RFC 8441 section 5).
   ex.status = ex.http2 ? 200 : 101;
   ex.details = "via_upstream";
-  const accept = ex.webSocketKey === "" ? -1 : await checkAccept(ex, head);
+  const key = ex.webSocketKey;
+  const accept = key !== "" && ex.http2 ? await checkAccept(ex, head) : -1;
+  // Between clients and servers of HTTP/2 there is no such proof; a client of HTTP/1.1 waits for one.
+  const proof = key !== "" && !ex.http2 && head.value("sec-websocket-accept") === undefined
+    ? await acceptOf(key)
+    : "";
   out.clear();
   out.text(ex.http2 ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 101 Switching Protocols\r\n");
   copyLines(head, out, HOP_BY_HOP, accept);
   if (!ex.http2) {
-    if (head.upgradeIndex >= 0) out.line("Upgrade", head.valueAt(head.upgradeIndex));
+    if (ex.upstreamHttp2) out.line("Upgrade", WEBSOCKET);
+    else if (head.upgradeIndex >= 0) out.line("Upgrade", head.valueAt(head.upgradeIndex));
+    if (proof !== "") out.line("Sec-WebSocket-Accept", proof);
     out.text("Connection: Upgrade\r\n");
   }
   out.text("\r\n");
@@ -85,7 +93,10 @@ export async function upgraded(
   ex.responder.begin(out, ex.status, "tunnel");
   await ex.responder.end(null);
   const { tunnelIdleMs } = proxy.config.proxy.timeouts;
-  await splice(proxy, ex, takeOver(ex), connection, { idleMs: tunnelIdleMs, maxDurationMs: Infinity });
+  await splice(proxy, ex, takeOver(ex), connection.tunnel(), {
+    idleMs: tunnelIdleMs,
+    maxDurationMs: Infinity,
+  });
 }
 
 /** Of an upstream that got a key of the agent's own: its proof, which the client did not ask for (RFC 6455 section 4.1). */

@@ -10,6 +10,7 @@ import type { Deadlines, Expirable } from "./deadlines.ts";
 import type { EndpointHandle } from "./endpoint.ts";
 import type { RequestBody } from "./engine.ts";
 import { Input } from "./input.ts";
+import type { Far } from "./engine.ts";
 
 /** Read buffer of a connection at rest, bytes. */
 const BASE_BUFFER_BYTES = 16 * 1024;
@@ -44,6 +45,8 @@ export interface Upstream extends Expirable {
   readonly cancel: () => void;
   release(): void;
   close(): void;
+  /** From here on it is bytes both ways, without deadlines of its own. */
+  tunnel(): Far;
 }
 
 export class UpstreamConnection implements Upstream {
@@ -94,6 +97,12 @@ export class UpstreamConnection implements Upstream {
   expire(): void {
     this.cut = this.idle ? "swept" : "timeout";
     this.close();
+  }
+
+  tunnel(): this {
+    this.routeDeadline = Infinity;
+    this.deadline = Infinity;
+    return this;
   }
 
   /** The exchange is over and the connection may serve another. */

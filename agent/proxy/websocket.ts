@@ -1,11 +1,13 @@
 /** The handshake of WebSocket over HTTP/1.1 (RFC 6455 section 4), which clients of HTTP/2 do not make (RFC 8441 section 5). */
 import type { Rng } from "../core/ports.ts";
 
+/** Token of Upgrade and :protocol. */
+export const WEBSOCKET = "websocket";
 const KEY_BYTES = 16;
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 export function isWebSocket(protocol: string): boolean {
-  return protocol.toLowerCase() === "websocket";
+  return protocol.toLowerCase() === WEBSOCKET;
 }
 
 /** For Sec-WebSocket-Key. */

@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { bytes } from "../../agent/wire/http2/connection_fixture_test.ts";
 import type { Http2Stream } from "../../agent/wire/http2/connection.ts";
 import { until, within } from "../harness/bytes.ts";
+import { RawClient } from "../harness/client.ts";
 import { Http2Side } from "../harness/http2_side.ts";
-import { startRig } from "../harness/rig.ts";
+import { type InProcessRig, startRig } from "../harness/rig.ts";
 import { startUpstream } from "../harness/upstream.ts";
+import { worldOf } from "../harness/world.ts";
 
 const CONNECT = "CONNECT svc.test:80 HTTP/1.1\r\n\r\n";
 const CANCEL = 8;
@@ -273,3 +275,119 @@ for (const row of DECLINED) {
     assert.deepEqual(rig.errors, []);
   });
 }
+
+// ---------------------------------------------------------------- towards HTTP/2
+
+const UPGRADE = "GET /chat HTTP/1.1\r\nHost: svc.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/** A rig whose cluster speaks HTTP/2, and the port that its endpoint listens on. */
+function http2Rig(): { rig: InProcessRig; listener: Deno.TcpListener } {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const rig = startRig("native");
+  const world = worldOf([listener.addr.port]);
+  const name = "outbound|80||svc.test";
+  const cluster = {
+    ...world.program.clusters.get(name)!,
+    httpProtocolOptions: { protocol: "HTTP2" as const },
+  };
+  rig.world = { ...world, program: { ...world.program, clusters: new Map([[name, cluster]]) } };
+  return { rig, listener };
+}
+
+/** An HTTP/2 server that answers with `head` and echoes. */
+function echoServer(conn: Deno.TcpConn, head: string): Http2Side {
+  return new Http2Side(conn, "server", ({ recorder, connection }) => {
+    recorder.onHeaders = (stream) => connection.respond(stream, bytes(head), false);
+    recorder.onData = (stream, piece, end) => void connection.sendData(stream, piece, 0, piece.length, end);
+  });
+}
+
+Deno.test("Upgrade of HTTP/1.1 towards HTTP/2 is an extended CONNECT", async () => {
+  const { rig, listener } = http2Rig();
+  await using _ = rig;
+  using client = await RawClient.connect(rig.address);
+  await client.send(UPGRADE);
+  const server = echoServer(
+    await listener.accept(),
+    "HTTP/1.1 200 OK\r\nsec-websocket-protocol: chat\r\n\r\n",
+  );
+  const head = await within(client.reader.through("\r\n\r\n"), "the answer") ?? "";
+  assert.match(head, /^HTTP\/1.1 101 /);
+  assert.match(head, /^Upgrade: websocket\r$/m);
+  // The proof of RFC 6455's own example.
+  assert.match(head, /^Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r$/m);
+  assert.match(head, /^sec-websocket-protocol: chat\r$/m);
+  assert.match(server.recorder.lines.find((line) => line.startsWith("headers"))!, /upgrade: websocket/);
+  await client.send("ping");
+  assert.equal(await within(client.reader.exactly(4), "the echo"), "ping");
+  await client.end();
+  assert.equal(await within(client.toEnd(), "the end"), "");
+  await until(() => rig.records.length === 1, "the record");
+  const [record] = rig.records;
+  assert.deepEqual([record!.status, record!.flags, record!.bytesReceived], [101, "", 4]);
+  server.socket.close();
+  listener.close();
+  await server.done;
+  assert.deepEqual(rig.errors, []);
+});
+
+Deno.test("extended CONNECT on both sides", async () => {
+  const { rig, listener } = http2Rig();
+  await using _ = rig;
+  using client = await Http2Side.connect(rig.address.port);
+  await until(() => client.connection.peer.known, "SETTINGS");
+  const stream = open(client, WS, "websocket");
+  const server = echoServer(await listener.accept(), "HTTP/1.1 200 OK\r\n\r\n");
+  await seen(client, /^headers 1 "HTTP\/1.1 200 (?!.*accept)/);
+  send(client, stream, "ping", true);
+  await until(() => stream.closed, "both ends");
+  assert.match(server.recorder.lines.join("\n"), /^headers 1 "GET \/chat(?!.*sec-websocket-key)/m);
+  server.socket.close();
+  listener.close();
+  await server.done;
+});
+
+Deno.test("an upstream that resets the stream breaks the WebSocket off", async () => {
+  const { rig, listener } = http2Rig();
+  await using _ = rig;
+  using client = await RawClient.connect(rig.address);
+  await client.send(UPGRADE);
+  const server = echoServer(await listener.accept(), "HTTP/1.1 200 OK\r\n\r\n");
+  await within(client.reader.through("\r\n\r\n"), "the answer");
+  server.connection.reset(server.connection.streams.get(1)!, CANCEL);
+  await server.flush();
+  await within(client.toEnd().catch(() => ""), "the end");
+  await until(() => rig.records.length === 1, "the record");
+  assert.equal(rig.records[0]!.flags, "UC");
+  server.socket.close();
+  listener.close();
+  await server.done;
+});
+
+Deno.test("an upstream that declines extended CONNECT answers as it likes", async () => {
+  const { rig, listener } = http2Rig();
+  await using _ = rig;
+  using client = await RawClient.connect(rig.address);
+  await client.send(UPGRADE);
+  const server = new Http2Side(await listener.accept(), "server", ({ recorder, connection }) => {
+    recorder.onHeaders = (stream) => connection.respond(stream, bytes("HTTP/1.1 403 No\r\n\r\n"), true);
+  });
+  assert.match(await within(client.reader.through("\r\n\r\n"), "the answer") ?? "", /^HTTP\/1.1 403 /);
+  server.socket.close();
+  listener.close();
+  await server.done;
+});
+
+Deno.test("RFC 8441 3: a server that did not announce it is not asked", async () => {
+  const { rig, listener } = http2Rig();
+  await using _ = rig;
+  using client = await RawClient.connect(rig.address);
+  await client.send(UPGRADE);
+  const conn = await listener.accept();
+  await conn.write(Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0));
+  const answer = await within(client.reader.through("\r\n\r\n"), "the answer") ?? "";
+  assert.match(answer, /^HTTP\/1.1 501 [^]*P111[^]*without extended CONNECT/);
+  conn.close();
+  listener.close();
+});
