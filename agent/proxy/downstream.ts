@@ -20,7 +20,8 @@ import { writeLastChunk } from "./prepare.ts";
 import { isHttp2, isNoHttp, isTls } from "./prior_knowledge.ts";
 import { writeAll } from "../core/write_all.ts";
 
-const BASE_BUFFER_BYTES = 8 * 1024;
+/** What an idle connection holds, because its read is under way; a longer head gets more while it comes. */
+const BASE_BUFFER_BYTES = 2 * 1024;
 /** Body data up to this size joins the head in one write. */
 const JOIN_BYTES = 64 * 1024;
 /** How long a request may wait for its answer before the client is watched for going away, ms. */
@@ -31,6 +32,9 @@ const LINGER_BYTES = 256 * 1024;
 /** A line longer than this is not looked at for its protocol. */
 const MAX_SHOWN_LINE_BYTES = 256;
 const CONTINUE = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
+
+/** In the place of a head between two requests: most connections are idle most of the time. */
+const NO_HEAD = new MessageHead(0);
 
 const IDLE = 0;
 const HEAD = 1;
@@ -62,7 +66,7 @@ export class DownstreamConnection implements Responder, Expirable {
   readonly #proxy: ProxyContext;
   readonly #stream: AcceptedStream;
   readonly #input: Input;
-  readonly #head: MessageHead;
+  #head: MessageHead = NO_HEAD;
   readonly #remoteText: string;
   readonly #body: BodyReader;
   readonly #onWatched: (n: unknown) => void;
@@ -79,7 +83,6 @@ export class DownstreamConnection implements Responder, Expirable {
     this.#proxy = proxy;
     this.#stream = stream;
     this.#input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
-    this.#head = new MessageHead(proxy.config.proxy.limits.maxHeaderCount);
     this.#remoteText = addressText(stream.remote);
     this.#body = new BodyReader(this.#input, "downstream");
     this.#body.beforeWait = () => this.#beforeBodyWait();
@@ -169,8 +172,12 @@ export class DownstreamConnection implements Responder, Expirable {
 
   #rest(): void {
     this.#state = IDLE;
-    // What a large head took is given back, also by the head itself, which keeps its bytes.
-    if (this.#input.shrink()) this.#head.reset(this.#input.buf, 0);
+    // What a head took is given back, and with it its bytes.
+    this.#input.shrink();
+    if (this.#head !== NO_HEAD) {
+      this.#proxy.buffers.giveHead(this.#head);
+      this.#head = NO_HEAD;
+    }
     this.#arm(this.#proxy.config.proxy.timeouts.idleMs);
   }
 
@@ -198,8 +205,14 @@ export class DownstreamConnection implements Responder, Expirable {
     return true;
   }
 
+  #takeHead(): void {
+    const { buffers, config } = this.#proxy;
+    if (this.#head === NO_HEAD) this.#head = buffers.takeHead(config.proxy.limits.maxHeaderCount);
+  }
+
   #tryHead(): boolean {
     const input = this.#input;
+    this.#takeHead();
     const next = parseRequestHead(
       this.#head,
       input.buf,
@@ -223,6 +236,7 @@ export class DownstreamConnection implements Responder, Expirable {
     for (;;) {
       const available = input.end - input.start;
       if (available > 0) {
+        this.#takeHead();
         let whole = true;
         if (searched > 0) {
           whole = findHeadEnd(input.buf, input.start + Math.max(0, searched - 3), input.end) > 0 ||
@@ -477,6 +491,7 @@ export class DownstreamConnection implements Responder, Expirable {
       return;
     }
     const partial = this.#input;
+    this.#takeHead();
     this.#begin();
     this.#body.begin(0);
     const ex = this.#exchange!;

@@ -84,7 +84,13 @@ export class Input {
   prefetch(settled: (n: unknown) => void, rewind: boolean): void {
     if (this.#pending !== null) return;
     if (rewind && this.start === this.end) this.start = this.end = 0;
-    if (this.buf.length - this.end < MIN_PREFETCH_ROOM) return;
+    if (this.buf.length - this.end < MIN_PREFETCH_ROOM) {
+      if (this.start !== this.end) return;
+      // Whoever still reads what came before has the old buffer.
+      this.#base ??= this.buf;
+      this.buf = Buffer.allocUnsafeSlow(2 * MIN_PREFETCH_ROOM);
+      this.start = this.end = 0;
+    }
     const p = this.stream.read(this.end === 0 ? this.buf : this.buf.subarray(this.end));
     this.#pending = p;
     p.then(settled, settled);
@@ -92,9 +98,8 @@ export class Input {
 
   /** For a long body: reads go into a large buffer from the pool. Only while nothing is at hand and no read is under way. */
   enlarge(): void {
-    if (this.#base !== null || this.start !== this.end || this.#pending !== null) return;
-    if (this.buf.length >= LARGE_BUFFER_BYTES) return;
-    this.#base = this.buf;
+    if (this.start !== this.end || this.#pending !== null || this.buf.length >= LARGE_BUFFER_BYTES) return;
+    this.#base ??= this.buf;
     this.buf = this.pool.takeLarge();
     this.start = this.end = 0;
   }

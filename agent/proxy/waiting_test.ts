@@ -191,6 +191,40 @@ Deno.test("a connection gives back the room of a large head before it rests", as
   send(c, `GET / HTTP/1.1\r\nHost: svc\r\nX-Large: ${"a".repeat(30_000)}\r\n\r\n`);
   await settle();
   assert.match(got(c), /200 OK/);
-  assert.equal(sizes.at(-1), 8192);
+  assert.equal(sizes.at(-1), 2048);
+  r.proxy.close();
+});
+
+Deno.test("a client whose head left little room in the buffer is seen to go away while its request is held back", async () => {
+  const r = rig({ extra: { typedPerFilterConfig: DELAY }, upstream: () => {} });
+  const c = r.client();
+  send(c, `GET / HTTP/1.1\r\nHost: svc\r\nX-Large: ${"a".repeat(1500)}\r\n\r\n`);
+  await r.clock.advance(50);
+  c.close();
+  await r.clock.advance(200);
+  assert.equal(r.records[0]?.flags, "DI,DC");
+  r.proxy.close();
+});
+
+Deno.test("a large body behind a head that had to grow its buffer is read in large pieces", async () => {
+  const r = rig({ upstream: answering(OK) });
+  const c = r.client();
+  const sizes: number[] = [];
+  await settle();
+  const far = r.accepted[0]!;
+  const read = far.read.bind(far);
+  far.read = (into) => {
+    sizes.push(into.length);
+    return read(into);
+  };
+  const body = "b".repeat(200_000);
+  send(
+    c,
+    `POST / HTTP/1.1\r\nHost: svc\r\nX-Large: ${"a".repeat(3000)}\r\nContent-Length: ${body.length}\r\n\r\n`,
+  );
+  await settle();
+  send(c, body);
+  await settle();
+  assert.equal(Math.max(...sizes), 65_536);
   r.proxy.close();
 });
