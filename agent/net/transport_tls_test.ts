@@ -210,6 +210,26 @@ for (const { name, create } of TRANSPORTS) {
       assert.equal((await askMetadata(create, wanted)).authorization, `Bearer ${TOKEN}`);
     });
 
+    await t.step("messages of tens of MB arrive whole, and a server that dies is told", async () => {
+      await using mortal = await GrpcPeer.start({ cert: server.cert, key: server.key });
+      await using files = await Files.make({ ...only, token: TOKEN });
+      const more = { tls: files.tls(), tokenFile: files.path("token"), maxMessageBytes: 64 << 20 };
+      const stream = await create().open(target(mortal.port, more), []);
+      stream.send(new TextEncoder().encode(`{"push":3,"bytes":${10 << 20},"stay":true}`));
+      const lengths: number[] = [];
+      await assert.rejects(async () => {
+        for await (const message of stream.messages) {
+          assert.deepEqual([message[0], message.at(-1)], [lengths.length, lengths.length]);
+          if (lengths.push(message.length) === 3) mortal.kill("SIGKILL");
+        }
+      }, (error: MeshError) => {
+        assert.equal(error.code, "D209");
+        assert.match(error.message, /^Cannot keep the stream of "grpcs:.*": the stream was lost/);
+        return true;
+      });
+      assert.deepEqual(lengths, [10 << 20, 10 << 20, 10 << 20]);
+    });
+
     await t.step("missing, empty or no token: D204 before anything is dialed", async () => {
       await using files = await Files.make({ ...only, empty: " \n", odd: "two words" });
       const expected = [

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { GRPC_VARIABLES } from "../core/variables.ts";
 import { readSettings } from "../settings/read.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { nameserversOf } from "./facts.ts";
-import { rootsOf, scopeChange, type ScopeFacts, scopeOf } from "./scope.ts";
+import { originOf, rootsOf, scopeChange, type ScopeFacts, scopeOf } from "./scope.ts";
 
 const FACTS: ScopeFacts = {
   nameservers: ["10.96.0.10", "2001:db8::53"],
@@ -37,8 +38,8 @@ Deno.test("scope: of defaults, exactly what is needed and why", () => {
     right: "listen",
     value: "127.0.0.1:30101",
     because: "cse.protocols.http.listenAddress",
-    origin: "default",
   });
+  assert.equal(originOf(grants[0]!, settings("cse: {}")), "default");
 });
 
 Deno.test("scope: a control plane over TLS adds its address, certificates and token, with their places", () => {
@@ -67,12 +68,21 @@ discovery: {certDirectory: certs, tokenFile: /var/run/token}
     "/var/run/token",
     ...["/etc/resolv.conf", "/etc/hosts", "/conf/extra", "/opt/x", "/program"],
   ]);
-  assert.deepEqual(grants.find(({ value }) => value === "10.1.0.0/16"), {
-    right: "connect",
-    value: "10.1.0.0/16",
-    because: "cse.mesh.permissions.net",
-    origin: "conf/chassis.yaml:8:24",
-  });
+  const range = grants.find(({ value }) => value === "10.1.0.0/16")!;
+  assert.equal(range.because, "cse.mesh.permissions.net");
+  assert.equal(originOf(range, config), "conf/chassis.yaml:8:24");
+});
+
+Deno.test("scope: the variables of grpc-js only when it carries discovery", () => {
+  const envOf = (more: string) =>
+    scopeOf(settings(`cse: {service: {registry: {serviceDiscovery: {type: pilotv3}}}}\n${more}`), FACTS)
+      .runtime.env;
+  const own = ["DENO_TOKIO_MAX_IO_EVENTS_PER_TICK", "LOG_STREAM", "LOG_TOKENS"];
+  assert.deepEqual(envOf(""), own);
+  assert.deepEqual(
+    envOf("discovery: {transport: grpc-js}").filter((name) => !own.includes(name)),
+    GRPC_VARIABLES,
+  );
 });
 
 Deno.test("scope: any is shown as any, and a range of IPv6 is for the agent to hold", () => {

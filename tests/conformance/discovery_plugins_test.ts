@@ -6,7 +6,7 @@ import type { DiscoveryInput, DiscoverySource, Publication } from "../../agent/d
 import { pluginOf, PLUGINS } from "../../agent/discovery/plugins.ts";
 import { systemClock } from "../../agent/net/clock.ts";
 import { systemResolver } from "../../agent/net/dns.ts";
-import { createGrpcTransport } from "../../agent/net/grpc_transport.ts";
+import { createHttp2Transport } from "../../agent/net/h2_transport.ts";
 import { createHttpClient } from "../../agent/net/http_client.ts";
 import { timerTurn } from "../../agent/net/turn.ts";
 import { openRulesDirectory } from "../../agent/net/watch.ts";
@@ -115,7 +115,7 @@ async function start(type: SourceType, config: AgentConfig): Promise<Started> {
     log,
     openDirectory: (path) => openRulesDirectory(path, log),
     publish: (publication) => published.push(publication),
-    openTransport: () => Promise.resolve(createGrpcTransport()),
+    openTransport: () => Promise.resolve(createHttp2Transport()),
     openHttpClient: () => Promise.resolve(createHttpClient()),
     resolver: systemResolver,
     rng: () => 0.5,
