@@ -14,6 +14,7 @@
  */
 import type { Admin } from "./admin/admin.ts";
 import { gaugesOf } from "./admin/gauges.ts";
+import { limitGauges } from "./admin/limit_gauges.ts";
 import type { ScopeReport } from "./admin/sync.ts";
 import { type Diagnostic, formatDiagnostic } from "./core/diagnostics.ts";
 import type {
@@ -149,8 +150,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   let recompiled = 0;
   const observer = createObserver({
     accessLog,
-    gauges: () =>
-      gaugesOf({ world: world.current, problems: problems(), status: status(), state, recompiled }),
+    gauges: () => [
+      ...gaugesOf({ world: world.current, problems: problems(), status: status(), state, recompiled }),
+      ...proxy === undefined ? [] : limitGauges(proxy.limits()),
+    ],
   });
 
   let admin: Promise<Admin> | undefined;

@@ -254,6 +254,13 @@ export class Clusters {
     yield* this.#handles.values();
   }
 
+  /** Clusters that have limits, by name. */
+  limits(): ReadonlyMap<string, ClusterLimits> {
+    const limited = new Map<string, ClusterLimits>();
+    for (const [name, { limits }] of this.#handles) if (limits !== null) limited.set(name, limits);
+    return limited;
+  }
+
   close(): void {
     for (const handle of this.#handles.values()) handle.retire();
     this.#handles.clear();

@@ -53,6 +53,7 @@ Deno.test("maxConnections: more requests wait and get the next free connection, 
   assert.match(got(clients[3]!), /^HTTP\/1.1 200 /);
   assert.equal(r.upstreams.length, 2);
   assert.equal(r.counts.get("upstream_cx_overflow_total"), 2);
+  assert.deepEqual([...r.proxy.limits().values()].map(({ connections }) => connections), [2]);
   r.proxy.close();
 });
 

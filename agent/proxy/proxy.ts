@@ -25,6 +25,7 @@ import type { World } from "../discovery/types.ts";
 import type { Observer } from "../observe/types.ts";
 import type { AgentConfig, ListenAddress } from "../settings/types.ts";
 import { BufferPool } from "./buffers.ts";
+import type { ClusterLimits } from "./cluster_limits.ts";
 import { Clusters } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -68,6 +69,8 @@ export interface RunningProxy {
   /** Cuts everything now. */
   close(): void;
   stats(): ProxyStats;
+  /** Of clusters that have any, with their use, by name. */
+  limits(): ReadonlyMap<string, ClusterLimits>;
 }
 
 /** Wait after accept fails for want of descriptors, ms. */
@@ -183,6 +186,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
       tunnels: proxy.tunnels.size,
       clusters: proxy.clusters.size,
     }),
+    limits: () => proxy.clusters.limits(),
   };
 }
 

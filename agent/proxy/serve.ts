@@ -79,6 +79,7 @@ export function startServeProxy(options: ServeProxyOptions): RunningProxy {
       tunnels: 0,
       clusters: proxy.clusters.size,
     }),
+    limits: () => proxy.clusters.limits(),
   };
 }
 
