@@ -1,7 +1,7 @@
 /** `permissions`: what the agent may do, and which setting makes it so. */
 import type { AgentConfig } from "../settings/types.ts";
 import { readFacts } from "../supervisor/facts.ts";
-import { type Guard, type Scope, scopeOf } from "../supervisor/scope.ts";
+import { type Guard, originOf, type Scope, scopeOf } from "../supervisor/scope.ts";
 import type { Run } from "./command.ts";
 import { loadSettings, settingsText } from "./load_settings.ts";
 import type { Paint } from "./terminal.ts";
@@ -28,8 +28,10 @@ export const run: Run = async (args, terminal) => {
 /** Rights that no setting gives. */
 const NEVER = ["write", "run", "ffi", "sys", "import"] as const;
 
-function json({ isolation }: AgentConfig, { guard, grants, runtime }: Scope): string {
-  return JSON.stringify({ isolation, guard, grants, never: NEVER, runtime }, null, 2);
+function json(config: AgentConfig, scope: Scope): string {
+  const { guard, runtime } = scope;
+  const grants = scope.grants.map((grant) => ({ ...grant, origin: originOf(grant, config) }));
+  return JSON.stringify({ isolation: config.isolation, guard, grants, never: NEVER, runtime }, null, 2);
 }
 
 const GUARDS: Readonly<Record<Guard, string>> = {
@@ -45,8 +47,11 @@ const PASSED =
   "outboundTrafficPolicy ALLOW_ANY passes hosts without a rule through only where the above allows it; " +
   "cse.mesh.permissions.net any = everywhere.";
 
-function text({ isolation, proxy }: AgentConfig, { guard, grants }: Scope, paint: Paint): string {
-  const rows = grants.map(({ right, value, because, origin }) => [right, value, because, origin] as const);
+function text(config: AgentConfig, { guard, grants }: Scope, paint: Paint): string {
+  const { isolation, proxy } = config;
+  const rows = grants.map((grant) =>
+    [grant.right, grant.value, grant.because, originOf(grant, config)] as const
+  );
   const width = (i: 0 | 1 | 2) => Math.max(...rows.map((row) => row[i].length));
   const widths = [width(0), width(1), width(2)] as const;
   const lines = rows.map(([right, value, because, origin]) =>

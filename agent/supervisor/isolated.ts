@@ -29,6 +29,14 @@ export interface IsolatedOptions {
   readonly worker?: URL;
 }
 
+/** To be cloned: the places of settings are looked for when they are read (50 ms, 8 MB), and the agent reads none. */
+function withoutPlaces(config: AgentConfig): AgentConfig {
+  const origins = [...config.origins].map(([key, { value, from }]) =>
+    [key, { value, from, where: {} }] as const
+  );
+  return { ...config, origins: new Map(origins) };
+}
+
 const NO_NAME_SERVER = diagnostic(
   "N115",
   "Cannot resolve names that /etc/hosts does not have: there is no name server in /etc/resolv.conf; want one",
@@ -49,16 +57,22 @@ export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supe
       scope = scopeOf(config, facts);
       const { guard, net, roots, runtime } = scope;
       const report = { isolated: true, guard, net, read: runtime.read };
-      const start = { type: "start", config, log: logOptions, scope: { net, roots, report } } as const;
+      const start = {
+        type: "start",
+        config: withoutPlaces(config),
+        log: logOptions,
+        scope: { net, roots, report },
+      } as const;
       return spawnWorker(scope, start, hear, options.worker);
     },
     async reread() {
       const next = await reread();
       if (next === undefined) return undefined;
-      if (scope === undefined) return { config: next, restart: [] };
+      const config = withoutPlaces(next);
+      if (scope === undefined) return { config, restart: [] };
       const restart = scopeChange(scope, scopeOf(next, await readFacts(next, options.worker)));
       if (restart.length > 0) log.log("warn", restartText(restart, next.confDirectory));
-      return { config: next, restart };
+      return { config, restart };
     },
   });
 }

@@ -30,8 +30,15 @@ export interface Grant {
   readonly value: string;
   /** Setting, or what of the machine. */
   readonly because: string;
-  /** Where that is set: `conf/chassis.yaml:3:19`, `default`, `variable POD_NAME`. */
-  readonly origin: string;
+  /** Where that is, when it is no setting; see {@link originOf}. */
+  readonly origin?: string;
+}
+
+/** Where the cause of a grant is set: `conf/chassis.yaml:3:19`, `default`, `variable POD_NAME`. Slow: it looks for the place. */
+export function originOf({ because, origin }: Grant, { origins }: Pick<AgentConfig, "origins">): string {
+  const setting = origins.get(because);
+  return origin ??
+    (setting === undefined || setting.from === "default" ? "default" : formatOrigin(setting.where));
 }
 
 /**
@@ -72,13 +79,9 @@ const NET = "cse.mesh.permissions.net";
 export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
   const grants: Grant[] = [];
   const entries: NetEntry[] = [];
-  const originOf = (key: string) => {
-    const origin = config.origins.get(key);
-    return origin === undefined || origin.from === "default" ? "default" : formatOrigin(origin.where);
-  };
-  const grant = (right: Grant["right"], value: string, because: string, origin = originOf(because)) => {
+  const grant = (right: Grant["right"], value: string, because: string, origin?: string) => {
     if (!grants.some((each) => each.right === right && each.value === value)) {
-      grants.push({ right, value, because, origin });
+      grants.push({ right, value, because, ...(origin === undefined ? {} : { origin }) });
     }
   };
   const connect = (text: string, because: string, origin?: string) => {
