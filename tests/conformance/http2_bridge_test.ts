@@ -1,5 +1,6 @@
 /** HTTP/2 in front of HTTP/1.1 and the other way round (RFC 9113 section 8, RFC 9110 section 7.6): what each side gets to see. */
 import assert from "node:assert/strict";
+import type { World } from "../../agent/discovery/types.ts";
 import { bytes } from "../../agent/wire/http2/connection_fixture_test.ts";
 import { within } from "../harness/bytes.ts";
 import { RawClient } from "../harness/client.ts";
@@ -202,17 +203,22 @@ const UP: readonly {
   },
 ];
 
+/** `svc.test` is spoken to in HTTP/2. */
+function http2World(port: number): World {
+  const world = worldOf([port]);
+  const name = "outbound|80||svc.test";
+  const cluster = {
+    ...world.program.clusters.get(name)!,
+    httpProtocolOptions: { protocol: "HTTP2" as const },
+  };
+  return { ...world, program: { ...world.program, clusters: new Map([[name, cluster]]) } };
+}
+
 for (const row of UP) {
   Deno.test(`HTTP/1.1 client, HTTP/2 upstream: ${row.what}`, async () => {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     await using rig = startRig("native");
-    const world = worldOf([listener.addr.port]);
-    const name = "outbound|80||svc.test";
-    const clusters = new Map([[name, {
-      ...world.program.clusters.get(name)!,
-      httpProtocolOptions: { protocol: "HTTP2" as const },
-    }]]);
-    rig.world = { ...world, program: { ...world.program, clusters } };
+    rig.world = http2World(listener.addr.port);
     using client = await RawClient.connect(rig.address);
     await client.send(row.request.replace("\r\nHost", "\r\nconnection: close\r\nHost"));
     using upstream = new Http2Side(await listener.accept(), "server", ({ recorder, connection }) => {
@@ -234,3 +240,49 @@ for (const row of UP) {
     await upstream.done;
   });
 }
+
+Deno.test("HTTP/2 client: 100 when the body is wanted, request trailers as the last chunk", async () => {
+  await using upstream = startUpstream(async (link) => {
+    if (await link.request() !== undefined) await link.write(OK);
+  });
+  await using rig = startRig("native");
+  rig.serve(upstream.port);
+  using client = await Http2Side.connect(rig.address.port);
+  const head = "POST / HTTP/1.1\r\nHost: svc.test\r\nExpect: 100-continue\r\n\r\n";
+  const stream = client.connection.request(bytes(head), false)!;
+  await client.flush();
+  // RFC 9113 section 5.3.2: what a client says of priorities changes nothing.
+  await client.socket.write(Uint8Array.of(0, 0, 5, 2, 0, 0, 0, 0, 1, 0, 0, 0, 3, 255));
+  await within(client.line(/^headers 1 "HTTP\/1.1 100 /), "100 Continue");
+  client.connection.sendData(stream, bytes("body"), 0, 4, false);
+  client.connection.sendTrailers(stream, bytes("x-sum: 1\r\n"));
+  await client.flush();
+  await within(client.line(/^data 1 "ok" end$/), "the answer");
+  const [request] = upstream.requests;
+  assert.equal(request!.body, "body");
+  assert.deepEqual(request!.trailers, [["x-sum", "1"]]);
+  assert.equal(request!.header("expect"), undefined);
+});
+
+Deno.test("HTTP/2 upstream: request trailers, and 103 before the answer", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using rig = startRig("native");
+  rig.world = http2World(listener.addr.port);
+  using client = await RawClient.connect(rig.address);
+  await client.send(
+    "POST / HTTP/1.1\r\nHost: svc.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" +
+      "4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n",
+  );
+  const upstream = new Http2Side(await listener.accept(), "server", ({ recorder, connection }) => {
+    recorder.onTrailers = (stream) => {
+      connection.respond(stream, bytes("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"), false);
+      connection.respond(stream, bytes("HTTP/1.1 204 No Content\r\n\r\n"), true);
+    };
+  });
+  const all = await within(client.toEnd(), "the answer");
+  assert.match(all, /^HTTP\/1.1 103 \r\nlink: <\/a>\r\n\r\nHTTP\/1.1 204 \r\n/);
+  assert.match(upstream.recorder.lines.join("\n"), /^trailers 1 ".*x-sum: 1/m);
+  upstream.socket.close();
+  listener.close();
+  await upstream.done;
+});
