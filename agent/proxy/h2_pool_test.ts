@@ -8,6 +8,8 @@ import * as frames from "../wire/http2/frames.ts";
 import { Output } from "../wire/http2/output.ts";
 import { REFUSED_STREAM } from "../wire/http2/problems.ts";
 import { MAX_CONCURRENT_STREAMS } from "../wire/http2/settings.ts";
+import { EndpointHandle } from "./endpoint.ts";
+import { Http2Pool, type PoolSurroundings } from "./h2_pool.ts";
 import { GET, got, type MemoryStream, type Rig, rig, send, settle } from "./proxy_fixture_test.ts";
 
 // Else the first request would wait for the disk.
@@ -198,6 +200,25 @@ Deno.test("maxConnections: exchanges wait for a stream, first come first served;
   r.proxy.close();
 });
 
+Deno.test("who was woken in vain comes first again, and who leaves after its turn passes it on", () => {
+  const told: string[] = [];
+  const waiter = (name: string) => ({ wake: () => void told.push(name) });
+  const queue = new Http2Pool({} as PoolSurroundings, new EndpointHandle("10.0.0.1", 80, 1));
+  const [first, second, third] = [waiter("first"), waiter("second"), waiter("third")];
+  queue.queue(first, false);
+  queue.queue(second, false);
+  queue.room();
+  queue.queue(first, true);
+  queue.room();
+  assert.deepEqual(told, ["first", "first"]);
+  queue.queue(third, false);
+  queue.leave(first);
+  assert.deepEqual(told.splice(2), ["second"]);
+  queue.leave(third);
+  queue.room();
+  assert.deepEqual(told.splice(2), []);
+});
+
 Deno.test("maxPendingRequests and maxRequests: one too many is 503 UO", async () => {
   const { r } = pool(breakers({ maxConnections: 1, maxPendingRequests: 1 }), { maxStreams: 1 });
   await ask(r);
@@ -378,6 +399,9 @@ Deno.test("a write that fails and nothing to read is the end after a second", as
   servers[0]!.stream.incoming.broken = true;
   const client = await ask(r, post("/"));
   assert.equal(got(client), "");
+  // Nothing new goes there meanwhile.
+  await ask(r);
+  assert.deepEqual(counts(servers), [1, 1]);
   await r.clock.advance(1_200);
   assert.match(got(client), /^HTTP\/1.1 503 [^]*connection termination/);
   r.proxy.close();
