@@ -126,7 +126,9 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   };
   const resolver = options.resolver ??
     (rights === undefined ? systemResolver : scopedResolver(systemResolver, rights));
-  const transportOptions = rights === undefined ? {} : { resolve: scopedResolve(resolveName, rights) };
+  const transportOptions = rights === undefined
+    ? {}
+    : { resolve: scopedResolve(resolveName, rights), scope: rights.read };
   /** Of the settings, and of the rules: see {@link RunningAgent.needsRestart}. */
   const restart = { settings: [] as readonly string[], rules: [] as readonly string[] };
   const openDirectory = (path: string): RulesDirectory => {

@@ -20,3 +20,17 @@ export class ReadScope {
     return this.admits(real) ? undefined : real;
   }
 }
+
+/** What a path leads to lies outside of the scope. */
+export class LeadsOut extends Error {
+  constructor(real: string) {
+    super(`leads to "${real}", which the agent has no right to read (cse.mesh.permissions.read)`);
+  }
+}
+
+/** The text of a file. Rejects with {@link LeadsOut} and what `Deno.readTextFile` rejects with. */
+export async function readTextWithin(path: string, scope: ReadScope | undefined): Promise<string> {
+  const real = await scope?.outside(path);
+  if (real !== undefined) throw new LeadsOut(real);
+  return await Deno.readTextFile(path);
+}

@@ -5,6 +5,8 @@ import { Denials } from "../observe/denials.ts";
 import { createRights, scopedDialer, scopedResolve, scopedResolver } from "./rights.ts";
 import { ReadScope } from "./read_scope.ts";
 import { createRuleFiles } from "./rule_files.ts";
+import { readTlsFiles } from "./tls_files.ts";
+import { readToken } from "./token_file.ts";
 
 function rightsOf(net: readonly string[]) {
   const lines: string[] = [];
@@ -125,6 +127,31 @@ Deno.test("read scope: links may lead around inside, and not out of it", async (
     const all = await createRuleFiles(`${root}/rules`, "rules", wider).read();
     assert.deepEqual([...all!.files.keys()].sort(), ["rules/a.yaml", "rules/b.yaml", "rules/more/b.yaml"]);
     assert.equal(new ReadScope([`${root}/rules`]).admits(`${root}/rules2`), false);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("read scope: token and certificates may be links to beside them, and not to elsewhere", async () => {
+  const root = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    await Deno.mkdir(`${root}/secrets/..2026_1`, { recursive: true });
+    await Deno.writeTextFile(`${root}/secrets/..2026_1/token`, "a.b.c\n");
+    await Deno.writeTextFile(`${root}/other`, "d.e.f\n");
+    await Deno.symlink("..2026_1/token", `${root}/secrets/token`);
+    await Deno.symlink("../other", `${root}/secrets/out`);
+    const scope = new ReadScope([`${root}/secrets`]);
+    assert.deepEqual(await readToken(`${root}/secrets/token`, scope), { token: "a.b.c" });
+    const refused = await readToken(`${root}/secrets/out`, scope);
+    assert.ok("failure" in refused && !refused.missing);
+    assert.match(refused.failure.state, /out" leads to ".*\/other", which the agent has no right to read/);
+    assert.deepEqual(await readToken(`${root}/secrets/out`), { token: "d.e.f" });
+    const missing = await readToken(`${root}/secrets/none`, scope);
+    assert.ok("failure" in missing && missing.missing);
+
+    const pem = await readTlsFiles({ rootCertificate: `${root}/secrets/out` }, scope);
+    assert.ok("code" in pem && pem.code === "D203");
+    assert.match(pem.state, /leads to/);
   } finally {
     await Deno.remove(root, { recursive: true });
   }

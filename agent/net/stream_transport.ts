@@ -21,6 +21,7 @@ import type { CallConnection, Connect } from "./call_connection.ts";
 import { CallStream } from "./call_stream.ts";
 import { addressText, type Failure, failureError, tcpFailure } from "./connect_error.ts";
 import { resolveName, SILENCE } from "./dns.ts";
+import type { ReadScope } from "./read_scope.ts";
 import type { TlsMaterial } from "./tls_files.ts";
 import { isAlert, refusalOf, TlsRefusal } from "./tls_refusal.ts";
 import { readToken } from "./token_file.ts";
@@ -33,6 +34,8 @@ const loadDiagnosis = () => import("./diagnose_connection.ts");
 export interface StreamTransportOptions {
   /** Names to addresses; default: the system's resolver. */
   readonly resolve?: (hostname: string, signal: AbortSignal, port: number) => Promise<readonly string[]>;
+  /** What the paths of certificates and token may lead to; default: everywhere. */
+  readonly scope?: ReadScope;
 }
 
 type Metadata = readonly (readonly [string, string])[];
@@ -40,14 +43,14 @@ type Metadata = readonly (readonly [string, string])[];
 /** Over connections of this kind. */
 export function createStreamTransport(
   connect: Connect,
-  { resolve = (host, signal) => resolveName(host, signal) }: StreamTransportOptions = {},
+  { resolve = (host, signal) => resolveName(host, signal), scope }: StreamTransportOptions = {},
 ): StreamTransport {
   return {
     async open(target, metadata) {
       checkMetadata(target, metadata);
       const limit = new Limit(target.connectTimeoutMs, target.signal);
       try {
-        const { material, token } = await readIdentity(target);
+        const { material, token } = await readIdentity(target, scope);
         const dial = new Dial(connect, target, metadata, material, token, limit);
         const connection = await dial.first(await dial.resolve(resolve));
         return new CallStream(connection, addressText(target), token);
@@ -101,11 +104,14 @@ function checkMetadata(target: StreamTarget, metadata: Metadata): void {
 }
 
 /** Files are looked at before anything is dialed: what they lack no control plane can mend. */
-async function readIdentity(target: StreamTarget): Promise<{ material?: TlsMaterial; token?: string }> {
+async function readIdentity(
+  target: StreamTarget,
+  scope: ReadScope | undefined,
+): Promise<{ material?: TlsMaterial; token?: string }> {
   const { tls, tokenFile, onStep } = target;
   let material: TlsMaterial | undefined;
   if (tls !== undefined) {
-    const read = await (await loadTlsFiles()).readTlsFiles(tls);
+    const read = await (await loadTlsFiles()).readTlsFiles(tls, scope);
     if ("code" in read) {
       onStep("TLS");
       throw failureError("set up TLS to", addressText(target), read);
@@ -126,7 +132,7 @@ async function readIdentity(target: StreamTarget): Promise<{ material?: TlsMater
     }
     return material === undefined ? {} : { material };
   }
-  const read = await readToken(tokenFile);
+  const read = await readToken(tokenFile, scope);
   if ("token" in read) return { material, token: read.token };
   if (read.missing && material.cert !== undefined) return { material };
   onStep("token");

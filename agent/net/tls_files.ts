@@ -5,6 +5,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { TlsTarget } from "../core/ports.ts";
 import type { Failure } from "./connect_error.ts";
+import { LeadsOut, type ReadScope, readTextWithin } from "./read_scope.ts";
 
 /** PEM texts. `cert` and `key` both or none. */
 export interface TlsMaterial {
@@ -19,8 +20,8 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE
  * The files of a target, or what is wrong with them (D203). Client files that are both missing are no failure: `cert` is absent
  * then, and it is for the caller to have another proof of identity.
  */
-export async function readTlsFiles(tls: TlsTarget): Promise<TlsMaterial | Failure> {
-  const roots = await readText(tls.rootCertificate);
+export async function readTlsFiles(tls: TlsTarget, scope?: ReadScope): Promise<TlsMaterial | Failure> {
+  const roots = await readText(tls.rootCertificate, scope);
   if (roots.text === undefined) return refuse("root certificate", tls.rootCertificate, roots.state);
   const ca = (roots.text.match(PEM_CERTIFICATE) ?? []).filter(isCertificate);
   if (ca.length === 0) {
@@ -32,7 +33,10 @@ export async function readTlsFiles(tls: TlsTarget): Promise<TlsMaterial | Failur
   }
   if (tls.clientCertificate === undefined || tls.clientKey === undefined) return { ca };
 
-  const [cert, key] = await Promise.all([readText(tls.clientCertificate), readText(tls.clientKey)]);
+  const [cert, key] = await Promise.all([
+    readText(tls.clientCertificate, scope),
+    readText(tls.clientKey, scope),
+  ]);
   if (cert.missing && key.missing) return { ca };
   if (cert.text === undefined) return refuse("client certificate", tls.clientCertificate, cert.state);
   if (key.text === undefined) return refuse("client key", tls.clientKey, key.state);
@@ -62,10 +66,14 @@ function refuse(what: string, path: string, state: string): Failure {
   };
 }
 
-async function readText(path: string): Promise<{ text?: string; state: string; missing: boolean }> {
+async function readText(
+  path: string,
+  scope: ReadScope | undefined,
+): Promise<{ text?: string; state: string; missing: boolean }> {
   try {
-    return { text: await Deno.readTextFile(path), state: "", missing: false };
+    return { text: await readTextWithin(path, scope), state: "", missing: false };
   } catch (cause) {
+    if (cause instanceof LeadsOut) return { state: cause.message, missing: false };
     if (cause instanceof Deno.errors.NotFound) return { state: "does not exist", missing: true };
     return { state: "cannot be read", missing: false };
   }
