@@ -1,4 +1,4 @@
-/** WebSocket by ws at both ends: 1,000 messages of up to 1 MB through Upgrade and through CONNECT. */
+/** WebSocket by ws at both ends: 1,000 messages of up to 1 MB through Upgrade and CONNECT, both over HTTP/1.1 and HTTP/2. */
 import assert from "node:assert/strict";
 import { descriptorsBackTo, descriptorsOf, startAgentProcess } from "../harness/agent.ts";
 import { askOnce, proxyGet } from "../harness/client.ts";
@@ -17,13 +17,13 @@ judged("WebSocket: 1,000 messages of up to 1 MB are echoed", ["node"], async (t)
   await using agent = await startAgentProcess(["run", "--config", conf.path]);
   await askOnce(agent.http, proxyGet("echo.test", "/", "Connection: close\r\n"));
   const before = descriptorsOf(agent.pid);
-  for (const way of ["upgrade", "connect"]) {
+  for (const way of ["upgrade", "connect", "http2-connect", "http2-upgrade"]) {
     await t.step(way, async () => {
       const said = await runToEnd(judge("node"), [
         at("client.mjs"),
         way,
         String(agent.http.port),
-        way === "upgrade" ? "echo.test" : "echo.test:80",
+        way.endsWith("upgrade") ? "echo.test" : "echo.test:80",
       ]);
       let bytes = 0;
       for (let i = 0; i < 1000; i++) bytes += Math.round(1_000_000 * (i / 999) ** 6);
