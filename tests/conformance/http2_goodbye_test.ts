@@ -47,6 +47,9 @@ Deno.test("GOAWAY of an error is read, although more has come than was looked at
   await write(conn, new Uint8Array(50_000));
   const frames = await within(framesToEnd(conn), "the end");
   assert.equal(frames.at(-1), "goaway 0 1");
+  // The agent's side is over, and it still takes in what comes: nothing is answered by a reset of TCP.
+  for (let i = 0; i < 10; i++) await write(conn, new Uint8Array(1000));
+  assert.equal(rig.open.downstream, 1);
   conn.close();
   await until(() => rig.open.downstream === 0, "the end at the agent");
   assert.deepEqual(rig.errors, []);
@@ -56,9 +59,16 @@ Deno.test("who goes on sending after the last GOAWAY is cut at a bound", async (
   await using rig = startRig("native");
   const conn = await hello(rig);
   await write(conn, WRONG);
+  const piece = new Uint8Array(65536);
+  let written = 0;
   await assert.rejects(async () => {
-    for (;;) await write(conn, new Uint8Array(65536));
+    for (;;) {
+      await write(conn, piece);
+      written += piece.length;
+    }
   });
+  // 256 KiB, and what the sockets hold.
+  assert.ok(written < 64 * 1024 * 1024, `${written} bytes`);
   conn.close();
   await until(() => rig.open.downstream === 0, "the end at the agent");
 });
