@@ -33,4 +33,41 @@ Deno.test("compiled program: compiles, tells its version, and the demo splits tr
     assert.equal(code, 0, text);
     for (const version of ["v1", "v2", "v3"]) assert.match(text, new RegExp(`\\b${version}\\b.*\\d`), text);
   });
+  await t.step("run: the worker inside the program has the rights of its scope and no others", async () => {
+    const conf = await Deno.makeTempDir();
+    await Deno.writeTextFile(`${conf}/chassis.yaml`, 'cse: {mesh: {accessLog: "off"}}\n');
+    await Deno.mkdir(`${conf}/rules`);
+    const agent = new Deno.Command(program, {
+      args: ["run", "--config", conf, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+      cwd: "/",
+      clearEnv: true,
+      env: { NO_COLOR: "1" },
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    try {
+      let log = "";
+      let asked = false;
+      for await (const text of agent.stderr.pipeThrough(new TextDecoderStream())) {
+        log += text;
+        const port = /proxy listening on 127\.0\.0\.1:(\d+)/.exec(log)?.[1];
+        if (asked || port === undefined || !log.includes("rules in force")) continue;
+        asked = true;
+        using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+        await connection.write(
+          new TextEncoder().encode(
+            "GET http://203.0.113.5/ HTTP/1.1\r\nHost: 203.0.113.5\r\nConnection: close\r\n\r\n",
+          ),
+        );
+        const answer = await new Response(connection.readable).text();
+        assert.match(answer, /^HTTP\/1\.1 403 [^]*\[P209\]/);
+        agent.kill("SIGTERM");
+      }
+      assert.match(log, /warn \[P209\] denied: connect 203\.0\.113\.5:80/);
+      assert.match(log, /info drained/);
+      assert.equal((await agent.status).code, 0);
+    } finally {
+      await Deno.remove(conf, { recursive: true });
+    }
+  });
 });
