@@ -49,9 +49,9 @@ export class Http2Downstream implements Http2Handler {
   }
 
   /** Until the connection is over. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
     this.#rest();
-    await this.link.run();
+    return this.link.run();
   }
 
   /** Says goodbye: what runs is finished, then the connection closes. */

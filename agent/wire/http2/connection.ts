@@ -63,6 +63,14 @@ const BLOCK_FACTOR = 2;
 const FAREWELL = new TextEncoder().encode("farewell");
 const NO_BYTES = new Uint8Array(0);
 
+let builder = new HeadBuilder(0);
+
+/** Connections share one, because a block is read in one go. */
+function builderOf(maxListSize: number): HeadBuilder {
+  if (builder.maxListSize !== maxListSize) builder = new HeadBuilder(maxListSize);
+  return builder;
+}
+
 export class Http2Connection {
   readonly server: boolean;
   readonly limits: Http2Limits;
@@ -100,10 +108,10 @@ export class Http2Connection {
     this.heads = options.heads ?? new HeadPool(limits.maxHeaderCount);
     this.#sending = new Sending(handler, limits, this.floods, { huffman: options.huffman ?? false });
     this.#window = new ReceiveWindow(this.#sending.out, limits);
-    this.#builder = new HeadBuilder(limits.maxHeaderListSize);
+    this.#builder = builderOf(limits.maxHeaderListSize);
     this.#reader = new FrameReader(
       this.server,
-      this.#frameTarget(),
+      new Http2Connection.#Frames(this),
       limits.maxFrameSize,
       BLOCK_FACTOR * limits.maxHeaderListSize,
     );
@@ -354,24 +362,62 @@ export class Http2Connection {
     return this.#reader.read(buf, start, end);
   }
 
-  #frameTarget(): FrameTarget {
-    return {
-      data: (id, length, weight, endStream) => this.#data(id, length, weight, endStream),
-      dataPiece: (buf, start, end, last) => this.#dataPiece(buf, start, end, last),
-      block: (id, endStream, buf, start, end, fault) => this.#block(id, endStream, buf, start, end, fault),
-      reset: (id, code) => this.#peerReset(id, code),
-      settings: (ack, buf, start, end) => ack ? this.#settingsAck() : this.#settings(buf, start, end),
-      ping: (ack, buf, start) => ack ? this.#pong(buf, start) : this.#ping(buf, start),
-      goAway: (lastId, code, buf, start, end) => this.#peerGoAway(lastId, code, buf, start, end),
-      windowUpdate: (id, increment) => this.#windowUpdate(id, increment),
-      ignored: () => this.floods.spend(floods.IGNORED),
-      empty: () => this.floods.spend(floods.EMPTY),
-      trouble: (id, number) => {
-        if (problem.problemOf(number).scope === "stream") this.#streamError(id, number);
-        else this.fail(number);
-      },
-    };
-  }
+  /** One object instead of a closure for every kind of frame: connections are many. */
+  static readonly #Frames = class implements FrameTarget {
+    constructor(readonly to: Http2Connection) {}
+
+    data(id: number, length: number, weight: number, endStream: boolean): number {
+      return this.to.#data(id, length, weight, endStream);
+    }
+
+    dataPiece(buf: Uint8Array, start: number, end: number, last: boolean): void {
+      this.to.#dataPiece(buf, start, end, last);
+    }
+
+    block(
+      id: number,
+      endStream: boolean,
+      buf: Uint8Array,
+      start: number,
+      end: number,
+      fault: number,
+    ): number {
+      return this.to.#block(id, endStream, buf, start, end, fault);
+    }
+
+    reset(id: number, code: number): number {
+      return this.to.#peerReset(id, code);
+    }
+
+    settings(ack: boolean, buf: Uint8Array, start: number, end: number): number {
+      return ack ? this.to.#settingsAck() : this.to.#settings(buf, start, end);
+    }
+
+    ping(ack: boolean, buf: Uint8Array, start: number): number {
+      return ack ? this.to.#pong(buf, start) : this.to.#ping(buf, start);
+    }
+
+    goAway(lastId: number, code: number, buf: Uint8Array, start: number, end: number): number {
+      return this.to.#peerGoAway(lastId, code, buf, start, end);
+    }
+
+    windowUpdate(id: number, increment: number): number {
+      return this.to.#windowUpdate(id, increment);
+    }
+
+    ignored(): number {
+      return this.to.floods.spend(floods.IGNORED);
+    }
+
+    empty(): number {
+      return this.to.floods.spend(floods.EMPTY);
+    }
+
+    trouble(id: number, number: number): void {
+      if (problem.problemOf(number).scope === "stream") this.to.#streamError(id, number);
+      else this.to.fail(number);
+    }
+  };
 
   #data(id: number, length: number, weight: number, endStream: boolean): number {
     const window = this.#window;

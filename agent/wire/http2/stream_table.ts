@@ -6,7 +6,8 @@ export const LAST_STREAM_ID = 0x7fffffff;
 /** Neither taken nor told: frames that may rightly come late. */
 export const IGNORE = 1;
 
-const CLOSED_RING = 64;
+/** Numbers that fit into the array itself, without a buffer of its own. */
+const CLOSED_RING = 16;
 /** Streams reset by us whose late frames are still told from nonsense. */
 const MAX_REMEMBERED_RESETS = 1000;
 
