@@ -76,8 +76,8 @@ function readLog(stream: ReadableStream<Uint8Array>) {
   };
   const done = (async () => {
     for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
-      // Enough to tell what went wrong; Envoy can say a lot.
-      if (text.length < 100_000) text += piece;
+      // The end tells what went wrong, and what is waited for; before it Envoy lists its extensions.
+      text = (text + piece).slice(-100_000);
       check();
     }
     ended = true;
