@@ -12,6 +12,8 @@ const REQUEST_IGNORED: Readonly<Record<string, string>> = {
   "x-request-id": "a fresh random id in both",
   "x-forwarded-for": "the agent names the application; Envoy, as Istio sets it up, adds nothing on this side",
   "content-length": "Envoy writes `content-length: 0` for some methods without a body",
+  "grpc-timeout":
+    "Envoy writes a rule's timeout into calls (max_grpc_timeout); the agent keeps to it itself and leaves the client's word",
   "connection": "belongs to the hop",
   "transfer-encoding": "belongs to the hop",
 };
