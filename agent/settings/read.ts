@@ -144,6 +144,7 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
   const adminAddress = value<ListenAddress>("cse.protocols.rest-admin.listenAddress");
   const admin = value<boolean>("admin.enable") ? adminAddress : null;
   const tcp = value<readonly TcpForward[]>("cse.mesh.tcp.listeners");
+  const health = value<ListenAddress | undefined>("cse.mesh.healthListenAddress");
   warnOfOpenListeners(context, http, grpc, admin, tcp);
 
   const workload = {
@@ -163,7 +164,13 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
   const timeout = (name: string) => mesh<number>(`timeouts.${name}`);
   return {
     confDirectory: input.directory,
-    listen: { http, ...(grpc === undefined ? {} : { grpc }), admin, ...(tcp.length === 0 ? {} : { tcp }) },
+    listen: {
+      http,
+      ...(grpc === undefined ? {} : { grpc }),
+      admin,
+      ...(tcp.length === 0 ? {} : { tcp }),
+      ...(health === undefined ? {} : { health }),
+    },
     service,
     workload: {
       ...workload,
@@ -196,6 +203,8 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
     },
     isolation: mesh("isolation"),
     permissions: { net: mesh("permissions.net"), read: readablePaths(context) },
+    cacheDir: writtenPath(context, "cse.mesh.cacheDir"),
+    readinessFile: writtenPath(context, "cse.mesh.readinessFile"),
     log: { level: mesh("logLevel") },
     origins,
   };
@@ -209,6 +218,15 @@ function readablePaths(context: Context): readonly string[] {
   );
   context.origins.set(key, { ...context.origins.get(key) as SettingOrigin, value: paths });
   return paths;
+}
+
+/** Of what is written: from the conf directory; empty when it is not set. */
+function writtenPath(context: Context, key: string): string {
+  const path = valueOf(context, key) as string;
+  if (path === "") return "";
+  const absolute = isAbsolutePath(path) ? joinPath(path) : joinPath(context.input.directory, path);
+  context.origins.set(key, { ...context.origins.get(key) as SettingOrigin, value: absolute });
+  return absolute;
 }
 
 function warnOfOpenListeners(

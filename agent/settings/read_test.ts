@@ -93,6 +93,8 @@ Deno.test("without files every setting has its default", () => {
       drainMs: 10_000,
     },
     isolation: true,
+    cacheDir: "",
+    readinessFile: "",
     permissions: { net: ["private"], read: [] },
     log: { level: "info" },
   });
@@ -435,4 +437,19 @@ Deno.test("nothing is told that only follows from a wrong value", () => {
     'conf/chassis.yaml:1:75: error [S105] Cannot read cse.registry.serviceDiscovery.type "pilotv9": want one of file, ' +
     'pilot, pilotv2, pilotv3; did you mean "pilotv2"?\n    Use one of the values.',
   ]);
+});
+
+Deno.test("paths that are written to count from the conf directory; health has an address of its own", () => {
+  const chassis =
+    "cse: {mesh: {cacheDir: ../cache, readinessFile: /run/mesh/ready, healthListenAddress: '0.0.0.0:30103'}}";
+  const { config, diagnostics } = readSettings({
+    directory: "/etc/mesh/conf",
+    files: new Map([["chassis.yaml", chassis]]),
+    env: new Map([["CSE_MESH_CACHEDIR", "kept"]]),
+  });
+  assert.deepEqual(diagnostics.filter(({ severity }) => severity === "error"), []);
+  assert.equal(config!.cacheDir, "/etc/mesh/conf/kept");
+  assert.equal(config!.origins.get("cse.mesh.cacheDir")?.value, "/etc/mesh/conf/kept");
+  assert.equal(config!.readinessFile, "/run/mesh/ready");
+  assert.deepEqual(config!.listen.health, { hostname: "0.0.0.0", port: 30103 });
 });

@@ -307,6 +307,25 @@ export const SETTINGS: readonly Setting[] = [
     fallback: [],
     about: "what the agent may read besides what settings name, from the conf directory",
   },
+  {
+    key: "cse.mesh.cacheDir",
+    form: text,
+    fallback: "",
+    about:
+      "directory that keeps the last good rules of a control plane, for a start without it; none = not kept",
+  },
+  {
+    key: "cse.mesh.readinessFile",
+    form: text,
+    fallback: "",
+    about: "file that is there while the agent is ready; none = no file",
+  },
+  {
+    key: "cse.mesh.healthListenAddress",
+    form: { kind: "address" },
+    about:
+      "listener with GET /ready and /live only, for probes from outside, such as 0.0.0.0:30103; none = no listener",
+  },
   limit("maxHeadBytes", 65_536, "request or response head: 431, upstream 502"),
   limit("maxHeaderCount", 100, "header lines of a head: 431, upstream 502"),
   limit("maxTargetBytes", 32_768, "request target: 414"),

@@ -90,6 +90,7 @@ Deno.test("the shipped configuration has no findings and says the defaults", asy
     "router.address",
     "cse.service.app",
     "cse.service.properties",
+    "cse.mesh.healthListenAddress",
   ]);
 });
 

@@ -28,6 +28,8 @@ export interface AgentConfig {
     readonly grpc?: ListenAddress;
     /** `cse.protocols.rest-admin.listenAddress`, default 127.0.0.1:30102; null when admin is off. */
     readonly admin: ListenAddress | null;
+    /** `cse.mesh.healthListenAddress`: GET /ready and /live only; absent when it is not set. */
+    readonly health?: ListenAddress;
     /** `cse.mesh.tcp.listeners`; absent when there are none. */
     readonly tcp?: readonly TcpForward[];
   };
@@ -65,6 +67,10 @@ export interface AgentConfig {
     /** `cse.mesh.permissions.read`, absolute. Default none. */
     readonly read: readonly string[];
   };
+  /** `cse.mesh.cacheDir`, absolute; empty = the last good rules are not kept. */
+  readonly cacheDir: string;
+  /** `cse.mesh.readinessFile`, absolute; empty = none. */
+  readonly readinessFile: string;
   readonly log: { readonly level: "debug" | "info" | "warn" | "error" };
   /** Dotted key -> where its effective value came from, for `--print-config`. */
   readonly origins: ReadonlyMap<string, SettingOrigin>;

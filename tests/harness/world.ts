@@ -94,6 +94,8 @@ export function configOf(
       drainMs: 5_000,
     },
     isolation: false,
+    cacheDir: "",
+    readinessFile: "",
     permissions: { net: ["private"], read: [] },
     log: { level: "error" },
     origins: new Map(),
