@@ -7,7 +7,7 @@
 export async function collectGarbage(): Promise<void> {
   const [v8, vm] = await Promise.all([import("node:v8"), import("node:vm")]);
   v8.setFlagsFromString("--expose-gc");
-  const gc: unknown = vm.runInNewContext("gc");
+  const gc: unknown = vm.runInNewContext("globalThis.gc");
   v8.setFlagsFromString("--no-expose-gc");
   if (typeof gc === "function") gc();
 }

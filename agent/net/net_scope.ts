@@ -22,6 +22,9 @@ const MAX_NOTED = 4096;
 export class NetScope {
   readonly #any: boolean;
   readonly #ranges: { readonly range: IpRange; readonly port: number | undefined }[] = [];
+  /** Of IPv4, as numbers: rule files may name a hundred thousand addresses. */
+  readonly #ranges4: { readonly base: number; readonly mask: number; readonly port: number | undefined }[] =
+    [];
   readonly #names: { readonly name: string; readonly below: boolean; readonly port: number | undefined }[] =
     [];
   readonly #noted = new Map<string, string>();
@@ -43,7 +46,12 @@ export class NetScope {
           : [length === undefined ? host : `${host}/${length}`];
         for (const each of ranges) {
           const range = parseRange(each);
-          if (range !== undefined) this.#ranges.push({ range, port });
+          if (range === undefined) continue;
+          if (range.v6) this.#ranges.push({ range, port });
+          else {
+            const mask = range.length === 0 ? 0 : (-1 << (32 - range.length)) >>> 0;
+            this.#ranges4.push({ base: (Number(range.bits) & mask) >>> 0, mask, port });
+          }
         }
       }
     }
@@ -55,11 +63,22 @@ export class NetScope {
     if (this.#any) return address;
     const normal = normalAddress(address);
     if (normal === undefined) return this.#grants(address, port) ? address : null;
-    for (const { range, port: only } of this.#ranges) {
-      if ((only === undefined || only === port) && contains(range, normal)) return address;
-    }
+    if (this.#inRange(normal, port)) return address;
     const name = this.#noted.get(normal);
     return name !== undefined && this.#grants(name, port) ? name : null;
+  }
+
+  #inRange(normal: string, port: number): boolean {
+    if (normal.includes(":")) {
+      return this.#ranges.some(({ range, port: only }) =>
+        (only === undefined || only === port) && contains(range, normal)
+      );
+    }
+    const bits = bitsOf(normal);
+    for (const { base, mask, port: only } of this.#ranges4) {
+      if ((only === undefined || only === port) && (bits & mask) >>> 0 === base) return true;
+    }
+    return false;
   }
 
   /** Remembers what a name resolved to, when something is granted to the name. */
@@ -88,3 +107,20 @@ export class NetScope {
     );
   }
 }
+
+/** Of an IPv4 address in normal spelling. */
+function bitsOf(address: string): number {
+  let bits = 0;
+  let part = 0;
+  for (let i = 0; i < address.length; i++) {
+    const c = address.charCodeAt(i);
+    if (c === DOT) {
+      bits = bits * 256 + part;
+      part = 0;
+    } else part = part * 10 + c - ZERO;
+  }
+  return bits * 256 + part;
+}
+
+const DOT = 0x2e;
+const ZERO = 0x30;
