@@ -41,6 +41,11 @@ export const COMMANDS: readonly CommandHelp[] = [
       { name: "http", value: "ADDR:PORT", help: "proxy address, instead of the settings' (port 0 = any)" },
       { name: "admin", value: "ADDR:PORT", help: "admin address, instead of the settings'" },
       {
+        name: "service-ports",
+        value: "PORTS",
+        help: "ports of INSTANCE_IP in front of the application, such as rest:8084,grpc:9000:9001",
+      },
+      {
         name: "no-isolation",
         help: "the agent in the process itself, with all its rights (cse.mesh.isolation: false)",
       },
@@ -158,6 +163,11 @@ export const COMMANDS: readonly CommandHelp[] = [
       { ...RULES, help: "rules directory, instead of serviceDiscovery.address" },
       { name: "http", value: "ADDR:PORT", help: "proxy address, instead of the settings'" },
       { name: "admin", value: "ADDR:PORT", help: "admin address, instead of the settings'" },
+      {
+        name: "service-ports",
+        value: "PORTS",
+        help: "ports of INSTANCE_IP in front of the application, such as rest:8084,grpc:9000:9001",
+      },
       JSON_FLAG,
     ],
     examples: [
@@ -203,6 +213,55 @@ export const COMMANDS: readonly CommandHelp[] = [
       [2, "wrong usage"],
     ],
     load: () => import("./program.ts"),
+  },
+  {
+    name: "vm",
+    usage: "vm init --pilot ADDRESS [--from DIR]",
+    summary: "make this machine run the agent: conf, certificates, systemd unit",
+    about: [
+      "Writes /etc/mesh-agent (conf, who the machine is, certificates and token), user, owners and unit for systemd,",
+      "and prints what it did and what is next. Takes the bundle of istioctl x workload entry configure: cluster.env,",
+      "mesh.yaml, hosts (an address of istiod there goes into the settings), istio-token, root-cert.pem.",
+      "Doing it again changes nothing; what was edited is kept. It never touches resolv.conf, /etc/hosts or iptables.",
+    ],
+    flags: [
+      {
+        name: "pilot",
+        value: "ADDRESS",
+        help:
+          "control plane, such as grpcs://203.0.113.20:15012; several with commas (default: the bundle's)",
+      },
+      { name: "type", value: "TYPE", help: "pilotv3 (default), pilotv2 or pilot" },
+      { name: "from", value: "DIR", help: "bundle of istioctl x workload entry configure" },
+      { name: "ip", value: "ADDRESS", help: "address of this machine (default: ISTIO_SVC_IP of the bundle)" },
+      { name: "name", value: "NAME", help: "name of this workload (default: that of the machine)" },
+      { ...NAMESPACE, help: "namespace of the workload (default: the bundle's, else default)" },
+      {
+        name: "service-account",
+        value: "NAME",
+        help: "service account of the token (default: the bundle's)",
+      },
+      { name: "token", value: "FILE", help: "JWT of audience istio-ca (default: the bundle's istio-token)" },
+      { name: "root-cert", value: "FILE", help: "istiod's root certificate (default: the bundle's)" },
+      {
+        name: "server-name",
+        value: "NAME",
+        help:
+          "name in istiod's certificate (default: the bundle's, else istiod.istio-system.svc for an address)",
+      },
+      { name: "root", value: "DIR", help: "directory that stands for /, to fill an image" },
+      { name: "force", help: "replace what was edited" },
+      { name: "dry-run", help: "only say what would be done" },
+    ],
+    examples: [
+      ["sudo mesh-agent vm init --from bundle", "all from the bundle"],
+      [
+        "sudo mesh-agent vm init --pilot grpc://10.0.0.5:15010 --ip 10.1.2.3 --namespace shop",
+        "plaintext, without a bundle",
+      ],
+    ],
+    exits: [[0, "done, or nothing to do"], [1, "a file cannot be read or written"], [2, "wrong usage"]],
+    load: () => import("./vm.ts"),
   },
   {
     name: "version",

@@ -102,6 +102,19 @@ export const START_CODES = {
     severity: "warning",
     hint: "Give router.infra pilot an address of gRPC (grpc://HOST:15010): its routes carry the ports.",
   },
+  D240: {
+    severity: "warning",
+    hint: "The agent starts without it, and replaces it once the control plane has answered.",
+  },
+  D241: {
+    severity: "warning",
+    hint:
+      "The agent works on, and tries again. Make room, or give cse.mesh.cacheDir a directory that exists and that its user may write.",
+  },
+  D242: {
+    severity: "warning",
+    hint: "Nothing to do for the cache; mesh-agent status says what keeps the control plane away.",
+  },
 
   N101: {
     severity: "error",
@@ -132,5 +145,6 @@ export const START_CODES = {
     severity: "warning",
     hint: "Mount resolv.conf and restart the agent, or use addresses in the rules.",
   },
+  N130: { severity: "error", hint: "mesh-agent help vm shows what it reads and writes." },
   N113: { severity: "warning", hint: "Restart the agent; mesh-agent permissions prints its rights." },
 } as const;
