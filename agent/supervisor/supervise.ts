@@ -64,7 +64,7 @@ export function supervise(options: SuperviseOptions): Supervisor {
   let started = false;
   let draining = false;
   let over = false;
-  let deaths: number[] = [];
+  let deaths: { readonly at: number; readonly reason: string }[] = [];
   let waitMs = FIRST_WAIT_MS;
   let unanswered = 0;
   let cancelPing = () => {};
@@ -133,16 +133,19 @@ export function supervise(options: SuperviseOptions): Supervisor {
       return finish(() => resolve(1));
     }
     const now = clock.monotonic();
-    deaths = [...deaths.filter((at) => now - at < DEATHS_WITHIN_MS), now];
+    deaths = [...deaths.filter(({ at }) => now - at < DEATHS_WITHIN_MS), { at: now, reason }];
     if (deaths.length === 1) waitMs = FIRST_WAIT_MS;
     if (deaths.length > MAX_DEATHS) {
+      // What follows the first death may be no more than its consequence: a thread that hangs keeps its ports.
+      const [first, last] = [deaths[0]!.reason, reason].map((each) => each.split("\n", 1)[0]);
+      const why = first === last ? `each time of: ${last}` : `first of: ${first}; the last time of: ${last}`;
       const error = new MeshError(
         "N111",
         `Cannot keep the agent running: it died ${deaths.length} times within ${
           DEATHS_WITHIN_MS / 1000
-        } s, the last time of: ${reason}`,
+        } s, ${why}`,
       );
-      log.log("error", `[${error.code}] ${error.message}`, { hint: error.hint });
+      log.log("error", `[${error.code}] ${error.message}`, { reason, hint: error.hint });
       return finish(() => resolve(1));
     }
     log.log("error", "the agent died and is started again", { reason, afterMs: waitMs });

@@ -124,14 +124,14 @@ Deno.test("supervise: too many deaths end it with the reason, deaths long ago do
   clock.advance(DEATHS_WITHIN_MS);
   for (let i = 0; i <= MAX_DEATHS; i++) {
     assert.equal(outcome(), "running");
-    await last().say({ type: "died", reason: "again" });
+    await last().say({ type: "died", reason: i === 0 ? "it hangs" : "again" });
     if (i < MAX_DEATHS) clock.advance(5_000);
     await settle();
   }
   assert.equal(outcome(), 1);
   assert.match(
     lines.at(-1)!,
-    /^error \[N111\] Cannot keep the agent running: it died 6 times within 60 s, .*of: again/,
+    /^error \[N111\] Cannot keep the agent running: it died 6 times within 60 s, first of: it hangs; the last time of: again/,
   );
   assert.equal(clock.pending, 0);
 });
