@@ -30,7 +30,7 @@ import type {
 } from "./core/ports.ts";
 import { VERSION } from "./core/version.ts";
 import { pluginOf } from "./discovery/plugins.ts";
-import type { DiscoverySource, RulesDirectory, SourceStatus, World } from "./discovery/types.ts";
+import type { DiscoverySource, RulesDirectory, SourceStatus, StartSource, World } from "./discovery/types.ts";
 import { createWorldHolder } from "./discovery/world.ts";
 import { type AdminServer, serveAdmin } from "./net/admin_server.ts";
 import { systemClock } from "./net/clock.ts";
@@ -216,7 +216,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       tellPublication(log, config.serviceDiscovery.type, now, before);
     });
     const plugin = await loading;
-    source = plugin.start({
+    const start = await remembering(config, plugin.start);
+    source = start({
       config,
       clock,
       log,
@@ -279,6 +280,19 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       return (await answer.text()).trimEnd();
     },
   };
+}
+
+/** With `cse.mesh.cacheDir`, a source that keeps what a control plane said. */
+async function remembering(
+  { cacheDir, serviceDiscovery }: AgentConfig,
+  start: StartSource,
+): Promise<StartSource> {
+  if (cacheDir === "" || serviceDiscovery.type === "file") return start;
+  const [{ remembered }, { openCacheFile }] = await Promise.all([
+    import("./discovery/remember.ts"),
+    import("./net/cache_file.ts"),
+  ]);
+  return (input) => remembered(input, start, openCacheFile(cacheDir));
 }
 
 interface OpenProxy {

@@ -27,7 +27,7 @@ import type { Clock } from "../core/ports.ts";
 import type { SourceStatus, World } from "../discovery/types.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { mesherRouteRules } from "./route_rule.ts";
-import { describeStep, formatSync, type PermissionsReport, syncReport } from "./sync.ts";
+import { cachedText, describeStep, formatSync, type PermissionsReport, syncReport } from "./sync.ts";
 
 /** What the listener is doing. */
 export interface ProxyState {
@@ -167,7 +167,9 @@ export function createAdmin(input: AdminInput): Admin {
         return text(INDEX);
       case "/ready": {
         const why = reasons();
-        return why.length === 0 ? text("ready\n") : text(`not ready: ${why.join("; ")}\n`, 503);
+        const cached = cachedText(world.current, input.clock.now());
+        const rules = cached === undefined ? "" : `: rules ${cached}`;
+        return why.length === 0 ? text(`ready${rules}\n`) : text(`not ready: ${why.join("; ")}\n`, 503);
       }
       case "/live":
         return text("live\n");

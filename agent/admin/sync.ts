@@ -59,6 +59,8 @@ export interface SyncReport {
     /** Publications so far; 0 = none yet. */
     readonly revision: number;
     readonly publishedMs: number;
+    /** The rules are those of the cache, kept then (wall clock, ms); absent once a control plane has answered. */
+    readonly cachedMs?: number;
     readonly tables: number;
     readonly virtualHosts: number;
     readonly clusters: number;
@@ -95,6 +97,7 @@ export function syncReport(input: SyncInput): SyncReport {
     world: {
       revision: world.revision,
       publishedMs: world.publishedMs,
+      ...(world.cachedMs === undefined ? {} : { cachedMs: world.cachedMs }),
       tables: routeConfigurations.size,
       virtualHosts,
       clusters: clusters.size,
@@ -106,6 +109,11 @@ export function syncReport(input: SyncInput): SyncReport {
     connections: status,
     permissions: input.permissions,
   };
+}
+
+/** `from cache, 42s old`; undefined when a source has spoken. */
+export function cachedText({ cachedMs }: Pick<World, "cachedMs">, nowMs: number): string | undefined {
+  return cachedMs === undefined ? undefined : `from cache, ${ageText(nowMs - cachedMs)} old`;
 }
 
 /** What a connection is at, as part of a sentence: `pilotv3 is at the TLS handshake with grpcs://istiod:15012`. */
@@ -165,9 +173,12 @@ export function formatSync(report: SyncReport, ink: Ink = PLAIN): string {
   if (world.revision === 0) {
     rows.push(["in force", ink.red("nothing yet: requests are answered with 503")]);
   } else {
+    const cached = cachedText(world, nowMs);
     rows.push([
       "in force",
-      `revision ${world.revision}, published ${ageText(nowMs - world.publishedMs)} ago`,
+      `${cached === undefined ? "" : ink.yellow(`${cached}; `)}revision ${world.revision}, published ${
+        ageText(nowMs - world.publishedMs)
+      } ago`,
     ]);
     const listeners = world.listeners === 0 ? [] : [count(world.listeners, "listener")];
     rows.push([

@@ -25,13 +25,14 @@ export const run: Run = async (args, terminal) => {
   return 0;
 };
 
-/** Rights that no setting gives. */
-const NEVER = ["write", "run", "ffi", "sys", "import"] as const;
+/** Rights that no setting gives; without a cache also that to write. */
+const NEVER = ["run", "ffi", "sys", "import"] as const;
 
 function json(config: AgentConfig, scope: Scope): string {
   const { guard, runtime } = scope;
   const grants = scope.grants.map((grant) => ({ ...grant, origin: originOf(grant, config) }));
-  return JSON.stringify({ isolation: config.isolation, guard, grants, never: NEVER, runtime }, null, 2);
+  const never = runtime.write.length === 0 ? ["write", ...NEVER] : NEVER;
+  return JSON.stringify({ isolation: config.isolation, guard, grants, never, runtime }, null, 2);
 }
 
 const GUARDS: Readonly<Record<Guard, string>> = {
@@ -47,7 +48,7 @@ const PASSED =
   "outboundTrafficPolicy ALLOW_ANY passes hosts without a rule through only where the above allows it; " +
   "cse.mesh.permissions.net any = everywhere.";
 
-function text(config: AgentConfig, { guard, grants }: Scope, paint: Paint): string {
+function text(config: AgentConfig, { guard, grants, runtime }: Scope, paint: Paint): string {
   const { isolation, proxy } = config;
   const rows = grants.map((grant) =>
     [grant.right, grant.value, grant.because, originOf(grant, config)] as const
@@ -59,7 +60,11 @@ function text(config: AgentConfig, { guard, grants }: Scope, paint: Paint): stri
       paint.dim(origin)
     }`
   );
-  lines.push("", "never: writing, starting programs, native code, system information, code from the network");
+  const writing = runtime.write.length === 0 ? "writing" : "writing elsewhere";
+  lines.push(
+    "",
+    `never: ${writing}, starting programs, native code, system information, code from the network`,
+  );
   lines.push(isolation ? GUARDS[guard] : paint.yellow(NOT_ISOLATED));
   if (proxy.outboundTrafficPolicy === "ALLOW_ANY" && guard !== "nobody") lines.push(PASSED);
   return lines.join("\n");

@@ -12,6 +12,8 @@ export interface Publication {
   readonly diagnostics: readonly Diagnostic[];
   /** Counts for status: documents, hosts recompiled by this change, … */
   readonly stats: Readonly<Record<string, number>>;
+  /** Of a cache (remember.ts): wall clock when it was kept, ms. */
+  readonly cachedMs?: number;
 }
 
 /** The state that requests are decided by. Replaced by one assignment; a request keeps the one it began with. */
@@ -25,6 +27,8 @@ export interface World {
   readonly publishedMs: number;
   /** Of the publication: documents, hosts, … */
   readonly stats: Readonly<Record<string, number>>;
+  /** It is the world of a cache, kept then (wall clock, ms); absent once a source has spoken. */
+  readonly cachedMs?: number;
 }
 
 /** A running source. */

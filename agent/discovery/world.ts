@@ -38,7 +38,7 @@ export function createWorldHolder(clock: Pick<Clock, "now">): WorldHolder {
     get current() {
       return current;
     },
-    publish({ program, diagnostics, stats }) {
+    publish({ program, diagnostics, stats, cachedMs }) {
       const before = current;
       const tables = program === before.program ? before.tables : buildRouteTables(program, before.tables);
       const now: World = {
@@ -48,6 +48,7 @@ export function createWorldHolder(clock: Pick<Clock, "now">): WorldHolder {
         diagnostics,
         publishedMs: clock.now(),
         stats,
+        ...(cachedMs === undefined ? {} : { cachedMs }),
       };
       current = now;
       for (const told of listeners) told(now, before);

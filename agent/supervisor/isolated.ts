@@ -43,6 +43,17 @@ const NO_NAME_SERVER = diagnostic(
   { file: "/etc/resolv.conf" },
 );
 
+/** Where this process itself may not write, and so no worker of its: told, and the agent works on without a cache. */
+function withCache(config: AgentConfig, log: Log): AgentConfig {
+  const { cacheDir } = config;
+  if (cacheDir === "") return config;
+  if (Deno.permissions.querySync({ name: "write", path: cacheDir }).state === "granted") return config;
+  const message =
+    `Cannot keep the rules in "${cacheDir}": the agent was started without the right to write there`;
+  log.log("warn", formatDiagnostic(diagnostic("D241", message, { file: cacheDir })));
+  return { ...config, cacheDir: "" };
+}
+
 /** Never rejects by itself; see {@link Supervisor.ended}. */
 export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supervisor {
   const { log, logOptions, reread } = options;
@@ -51,7 +62,8 @@ export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supe
     config,
     log,
     clock: systemClock,
-    async spawn(config, hear) {
+    async spawn(given, hear) {
+      const config = withCache(given, log);
       const facts = await readFacts(config, options.worker);
       if (facts.nameservers.length === 0) log.log("warn", formatDiagnostic(NO_NAME_SERVER));
       scope = scopeOf(config, facts);

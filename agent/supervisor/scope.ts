@@ -1,6 +1,6 @@
 /**
  * The rights of an isolated agent: what it listens on and connects to, reads, and takes from the environment, each with the setting or
- * file that caused it. Nothing else: no writing, no programs, no native code, nothing of the system.
+ * file that caused it. Nothing else: no writing but to its cache, no programs, no native code, nothing of the system.
  *
  * In: the settings, and the few facts of the machine that they do not hold ({@link ScopeFacts}). Out: a {@link Scope}: grants for
  * people, a permission list for the runtime, entries for the agent's own gate.
@@ -26,7 +26,7 @@ import {
 import type { AgentConfig, ListenAddress } from "../settings/types.ts";
 
 export interface Grant {
-  readonly right: "listen" | "connect" | "read" | "env";
+  readonly right: "listen" | "connect" | "read" | "write" | "env";
   readonly value: string;
   /** Setting, or what of the machine. */
   readonly because: string;
@@ -51,7 +51,12 @@ export interface Scope {
   readonly guard: Guard;
   readonly grants: readonly Grant[];
   /** For `new Worker(url, { deno: { permissions } })`. */
-  readonly runtime: { readonly net: true | string[]; readonly read: string[]; readonly env: string[] };
+  readonly runtime: {
+    readonly net: true | string[];
+    readonly read: string[];
+    readonly write: string[];
+    readonly env: string[];
+  };
   /** For the agent's own gate (net_scope.ts). */
   readonly net: readonly string[];
   /** What a path must lead to after all links, which the runtime follows without asking (read_scope.ts). */
@@ -75,6 +80,7 @@ const HOSTS = "/etc/hosts";
 
 const REGISTRY_ADDRESS = "cse.service.registry.serviceDiscovery.address";
 const NET = "cse.mesh.permissions.net";
+const CACHE = "cse.mesh.cacheDir";
 
 export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
   const grants: Grant[] = [];
@@ -91,10 +97,11 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
     grant("connect", formatNetEntry(entry) as string, because, origin);
   };
 
-  const { http, grpc, admin, tcp = [] } = config.listen;
+  const { http, grpc, admin, health, tcp = [] } = config.listen;
   grant("listen", hostPort(http), "cse.protocols.http.listenAddress");
   if (grpc !== undefined) grant("listen", hostPort(grpc), "cse.protocols.grpc.listenAddress");
   if (admin !== null) grant("listen", hostPort(admin), "cse.protocols.rest-admin.listenAddress");
+  if (health !== undefined) grant("listen", hostPort(health), "cse.mesh.healthListenAddress");
   for (const { listen } of tcp) grant("listen", hostPort(listen), "cse.mesh.tcp.listeners");
 
   for (const { host, port } of config.discovery.addresses) {
@@ -123,6 +130,7 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
 
   for (const [path, because, origin] of pathsOf(config)) grant("read", path, because, origin);
   for (const path of facts.program) grant("read", path, "the program", "packages read at the first need");
+  if (config.cacheDir !== "") grant("write", config.cacheDir, CACHE);
   grant("env", BOUND_VARIABLE, "fairness between connections", "set by the supervisor");
   for (const name of YAML_VARIABLES) grant("env", name, "package yaml", "places of findings");
   if (config.serviceDiscovery.type !== "file" && config.discovery.transport === "grpc-js") {
@@ -136,6 +144,7 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
     runtime: {
       net: guard === "runtime" ? [...new Set([...listening, ...texts as string[]])] : true,
       read: valuesOf("read"),
+      write: valuesOf("write"),
       env: valuesOf("env"),
     },
     net: valuesOf("connect"),
@@ -145,7 +154,7 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
 
 /** Path, because, origin. */
 function pathsOf(config: AgentConfig): readonly (readonly [string, string, string?])[] {
-  const { confDirectory, serviceDiscovery, discovery, permissions } = config;
+  const { confDirectory, serviceDiscovery, discovery, permissions, cacheDir } = config;
   const isFile = serviceDiscovery.type === "file";
   const secured = [...discovery.addresses, ...discovery.routerAddresses].some(({ scheme }) =>
     scheme === "grpcs"
@@ -162,6 +171,7 @@ function pathsOf(config: AgentConfig): readonly (readonly [string, string, strin
       )
       : []),
     ...(secured && tokenFile !== "" ? [[tokenFile, "discovery.tokenFile"] as const] : []),
+    ...(cacheDir === "" ? [] : [[cacheDir, CACHE] as const]),
     [RESOLV_CONF, "names", "of the system"],
     [HOSTS, "names", "of the system"],
     ...permissions.read.map((path) => [path, "cse.mesh.permissions.read"] as const),

@@ -31,6 +31,7 @@ Deno.test("scope: of defaults, exactly what is needed and why", () => {
   assert.deepEqual(runtime, {
     net: ["127.0.0.1:30101", "127.0.0.1:30102", "10.96.0.10:53", "[2001:db8::53]:53", ...PRIVATE],
     read: ["/conf", "/conf/rules", "/etc/resolv.conf", "/etc/hosts", "/program"],
+    write: [],
     env: ["DENO_TOKIO_MAX_IO_EVENTS_PER_TICK", "LOG_STREAM", "LOG_TOKENS"],
   });
   assert.deepEqual(net.slice(0, 2), ["10.96.0.10:53", "[2001:db8::53]:53"]);
@@ -71,6 +72,18 @@ discovery: {certDirectory: certs, tokenFile: /var/run/token}
   const range = grants.find(({ value }) => value === "10.1.0.0/16")!;
   assert.equal(range.because, "cse.mesh.permissions.net");
   assert.equal(originOf(range, config), "conf/chassis.yaml:8:24");
+});
+
+Deno.test("scope: the cache is written to, and read, and nothing else is written; health listens", () => {
+  const config = settings(
+    "cse: {mesh: {cacheDir: kept, readinessFile: ready, healthListenAddress: '0.0.0.0:30103'}}",
+  );
+  const { runtime, grants, roots } = scopeOf(config, FACTS);
+  assert.deepEqual(runtime.write, ["/conf/kept"]);
+  assert.ok(runtime.read.includes("/conf/kept") && roots.includes("/conf/kept"));
+  assert.ok((runtime.net as string[]).includes("0.0.0.0:30103"));
+  const grant = grants.find(({ right }) => right === "write")!;
+  assert.equal(originOf(grant, config), "conf/chassis.yaml:1:24");
 });
 
 Deno.test("scope: the variables of grpc-js only when it carries discovery", () => {

@@ -29,7 +29,15 @@ export function spawnWorker(
       type: "module",
       name: "mesh-agent",
       deno: {
-        permissions: { ...scope.runtime, import: false, write: false, run: false, ffi: false, sys: false },
+        permissions: {
+          ...scope.runtime,
+          // An empty list is no right, said as the runtime wants it.
+          write: scope.runtime.write.length > 0 && scope.runtime.write,
+          import: false,
+          run: false,
+          ffi: false,
+          sys: false,
+        },
       },
     } as WorkerOptions);
   } catch (error) {

@@ -29,6 +29,7 @@ async function probe(given: AgentConfig, tries: Record<string, unknown>): Promis
 Deno.test("spawn: the runtime itself keeps a worker to its scope, and takes few I/O events per turn", async () => {
   const outside = await Deno.makeTempDir();
   const conf = await Deno.makeTempDir();
+  const kept = await Deno.makeTempDir();
   using open = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   using closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const [inScope, outOfScope] = [open, closed].map((listener) => (listener.addr as Deno.NetAddr).port);
@@ -38,6 +39,7 @@ Deno.test("spawn: the runtime itself keeps a worker to its scope, and takes few 
     const config = {
       ...configOf(),
       confDirectory: conf,
+      cacheDir: kept,
       permissions: { net: [`127.0.0.1:${inScope}`, "10.0.0.0/8"], read: [] },
     };
     const results = await probe(config, {
@@ -51,7 +53,7 @@ Deno.test("spawn: the runtime itself keeps a worker to its scope, and takes few 
       listen: ["127.0.0.1", "0.0.0.0"],
       read: [conf, outside, "/etc/passwd"],
       env: [BOUND_VARIABLE, "HOME"],
-      write: `${conf}/written`,
+      write: [`${conf}/written`, `${kept}/written`, `${kept}/../above`],
     });
     assert.deepEqual(results, {
       [`connect 127.0.0.1:${inScope}`]: "done",
@@ -66,7 +68,9 @@ Deno.test("spawn: the runtime itself keeps a worker to its scope, and takes few 
       "read /etc/passwd": "NotCapable",
       [`env ${BOUND_VARIABLE}`]: "64",
       "env HOME": "NotCapable",
-      write: "NotCapable",
+      [`write ${conf}/written`]: "NotCapable",
+      [`write ${kept}/written`]: "done",
+      [`write ${kept}/../above`]: "NotCapable",
       run: "NotCapable",
       sys: "NotCapable",
       import: "TypeError",
@@ -74,7 +78,7 @@ Deno.test("spawn: the runtime itself keeps a worker to its scope, and takes few 
   } finally {
     if (before === undefined) Deno.env.delete(BOUND_VARIABLE);
     else Deno.env.set(BOUND_VARIABLE, before);
-    await Promise.all([outside, conf].map((path) => Deno.remove(path, { recursive: true })));
+    await Promise.all([outside, conf, kept].map((path) => Deno.remove(path, { recursive: true })));
   }
 });
 
@@ -86,7 +90,7 @@ Deno.test("spawn: a bound from outside that is fair stays, another one does not"
       const results = await probe(configOf(), {
         ...{ connect: [], listen: [], read: [] },
         env: [BOUND_VARIABLE],
-        write: "/nowhere/x",
+        write: [],
       });
       assert.equal(results[`env ${BOUND_VARIABLE}`], kept, given);
     }

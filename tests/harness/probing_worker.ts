@@ -4,7 +4,7 @@ interface Probe {
   readonly listen: readonly string[];
   readonly read: readonly string[];
   readonly env: readonly string[];
-  readonly write: string;
+  readonly write: readonly string[];
 }
 
 const scope = globalThis as unknown as EventTarget & { postMessage(message: unknown): void };
@@ -32,7 +32,7 @@ scope.addEventListener("message", async (event) => {
   }
   for (const path of probe.read) results[`read ${path}`] = await tried(() => Deno.stat(path));
   for (const name of probe.env) results[`env ${name}`] = await tried(() => Deno.env.get(name) ?? "unset");
-  results["write"] = await tried(() => Deno.writeTextFile(probe.write, ""));
+  for (const path of probe.write) results[`write ${path}`] = await tried(() => Deno.writeTextFile(path, ""));
   results["run"] = await tried(() => new Deno.Command("true").output());
   results["sys"] = await tried(() => Deno.hostname());
   results["import"] = await tried(() => import(`http://127.0.0.1:${1}/a.js`));
