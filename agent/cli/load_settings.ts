@@ -48,6 +48,7 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
       admin: args.get("admin"),
       rules: rules === undefined ? undefined : absolutePath(rules),
       namespace: args.get("namespace"),
+      "service-ports": args.get("service-ports"),
       "no-isolation": args.has("no-isolation") ? "false" : undefined,
     },
   });

@@ -51,4 +51,13 @@ export const SETTINGS_CODES = {
     hint: "Listen on 127.0.0.1 unless others shall send their requests through this agent.",
   },
   S124: { severity: "warning", hint: "Write VirtualServices into the rules directory instead." },
+  S125: {
+    severity: "error",
+    hint: "Set INSTANCE_IP to the pod's or machine's own address (in Kubernetes by the downward API).",
+  },
+  S126: {
+    severity: "error",
+    hint: "Give the port that the application listens on: --service-ports rest:PORT:LOCALPORT.",
+  },
+  S127: { severity: "warning", hint: "Mend the port, or delete the key." },
 } as const;

@@ -50,7 +50,8 @@ export function valueOf(context: Context, key: string, without: readonly string[
     const text = env.get(name);
     if (text === undefined || text === "" || without.includes(name)) continue;
     const where = { kind: "variable", field: name };
-    const written = setting.form.kind === "texts" ? fromJson(text) : given(text);
+    const isJson = setting.form.kind === "texts" || setting.form.kind === "healthChecks";
+    const written = isJson ? fromJson(text) : given(text);
     const value = judged(context, setting, written, name, where);
     if (value !== undefined) return take(value, "environment", where);
   }

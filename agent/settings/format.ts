@@ -1,8 +1,9 @@
 /** The effective settings with their origins, as `run --print-config` shows them. */
 import { formatOrigin } from "../core/diagnostics.ts";
 import { formatDuration } from "../core/duration.ts";
+import { formatServicePort } from "./inbound.ts";
 import { SETTINGS, variablesOf } from "./schema.ts";
-import type { AgentConfig, ListenAddress, SettingOrigin, TcpForward } from "./types.ts";
+import type { AgentConfig, ListenAddress, ServicePort, SettingOrigin, TcpForward } from "./types.ts";
 import { formatForward, formatListenAddress } from "./value.ts";
 
 /** One line per setting: key, value, origin. Ends with the labels of the workload, which follow from several. */
@@ -43,6 +44,8 @@ function rowsOf(config: AgentConfig): { key: string; value: unknown; origin: str
       ? formatDuration(origin.value as number)
       : form.kind === "forwards"
       ? (origin.value as readonly TcpForward[]).map(formatForward)
+      : form.kind === "servicePorts"
+      ? (origin.value as readonly ServicePort[]).map(formatServicePort)
       : origin.value;
     return [{ key, value, origin: originText(origin) }];
   });

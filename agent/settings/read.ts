@@ -18,10 +18,18 @@ import { isAbsolutePath, joinPath } from "../core/path.ts";
 import { nearest } from "../core/suggest.ts";
 import type { YamlValue } from "../core/yaml.ts";
 import { type Context, type SettingFlags, valueOf } from "./effective.ts";
+import { FROM_CONTROL_PLANE_KEY, judgeInbound, SERVICE_PORTS_KEY } from "./inbound.ts";
 import { FILES, INERT_FILES } from "./schema.ts";
 import { readSources } from "./source_settings.ts";
 import { type Found, readTree } from "./tree.ts";
-import type { AgentConfig, ListenAddress, SettingOrigin, TcpForward } from "./types.ts";
+import type {
+  AgentConfig,
+  ListenAddress,
+  LocalHealthCheck,
+  ServicePort,
+  SettingOrigin,
+  TcpForward,
+} from "./types.ts";
 import { formatListenAddress } from "./value.ts";
 import { readMetadata, workloadLabels } from "./workload.ts";
 
@@ -153,6 +161,11 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
     instanceIp: value<string>("workload.instanceIp"),
   };
   const sources = readSources(context, workload);
+  const inbound = {
+    servicePorts: value<readonly ServicePort[]>(SERVICE_PORTS_KEY),
+    fromControlPlane: value<boolean>(FROM_CONTROL_PLANE_KEY),
+    healthChecks: value<readonly LocalHealthCheck[]>("localHealthCheck"),
+  };
   const service = {
     name: value<string>("cse.service.name"),
     version: value<string>("cse.service.version"),
@@ -162,15 +175,21 @@ function assemble(context: Context, metadata: Record<string, unknown>): AgentCon
   const mesh = <T>(name: string) => value<T>(`cse.mesh.${name}`);
   const limit = (name: string) => mesh<number>(`limits.${name}`);
   const timeout = (name: string) => mesh<number>(`timeouts.${name}`);
+  const listen = {
+    http,
+    ...(grpc === undefined ? {} : { grpc }),
+    admin,
+    ...(tcp.length === 0 ? {} : { tcp }),
+    ...(health === undefined ? {} : { health }),
+  };
+  const { instanceIp } = workload;
+  context.diagnostics.push(
+    ...judgeInbound(inbound, listen, instanceIp, sources.serviceDiscovery.type, origins),
+  );
   return {
     confDirectory: input.directory,
-    listen: {
-      http,
-      ...(grpc === undefined ? {} : { grpc }),
-      admin,
-      ...(tcp.length === 0 ? {} : { tcp }),
-      ...(health === undefined ? {} : { health }),
-    },
+    listen,
+    ...(inbound.servicePorts.length === 0 && !inbound.fromControlPlane ? {} : { inbound }),
     service,
     workload: {
       ...workload,

@@ -30,10 +30,14 @@ export type Form =
   | { readonly kind: "places" }
   /** Paths of files and directories: a list, or a text with commas. */
   | { readonly kind: "paths" }
+  /** PROTOCOL:PORT[:LOCALPORT] (inbound.ts): a list, or a text with commas. */
+  | { readonly kind: "servicePorts" }
+  /** Mesher's checks of the application (inbound.ts): a list of maps. */
+  | { readonly kind: "healthChecks" }
   | { readonly kind: "word"; readonly words: readonly string[] };
 
 /** Names of flags as `readSettings` takes them. */
-export type FlagName = "http" | "admin" | "rules" | "namespace" | "no-isolation";
+export type FlagName = "http" | "admin" | "rules" | "namespace" | "no-isolation" | "service-ports";
 
 export interface Setting {
   /** As messages and `--print-config` name it; the first spelling in files unless `fileless`. */
@@ -287,6 +291,30 @@ export const SETTINGS: readonly Setting[] = [
       "ports for TCP, such as 3306=mysql:3306 (127.0.0.1) or 10.0.0.5:3306=mysql:3306, led by tcp and tls routes",
   },
   {
+    key: "cse.mesh.inbound.servicePorts",
+    form: { kind: "servicePorts" },
+    fallback: [],
+    variables: ["SERVICE_PORTS"],
+    flag: "service-ports",
+    about:
+      "ports of INSTANCE_IP that lead to the application: PROTOCOL:PORT, such as rest:8084 (to 127.0.0.1:8084) or " +
+      "grpc:9000:9001 (to 127.0.0.1:9001); rest or http, grpc or http2, tcp",
+  },
+  {
+    key: "cse.mesh.inbound.fromControlPlane",
+    form: { kind: "boolean" },
+    fallback: false,
+    about: "also the ports that the control plane names for this workload",
+  },
+  {
+    key: "localHealthCheck",
+    form: { kind: "healthChecks" },
+    fallback: [],
+    about:
+      "checks of the application (mesher.yaml): port, protocol (rest, tcp), uri, interval (30s), timeout (3s), " +
+      "match.status, match.body; while one fails, its service ports answer 503",
+  },
+  {
     key: "cse.mesh.isolation",
     form: { kind: "boolean" },
     fallback: true,
@@ -478,7 +506,6 @@ export const INERT: readonly Reason[] = [
   ["admin.serverUri", "the admin address is protocols.rest-admin.listenAddress"],
   ["pprof", "there is no Go runtime"],
   ["plugin", "the host of a request names its destination"],
-  ["localHealthCheck", "nothing is registered"],
   ["proxyedProtocol", "the protocol is read from the traffic"],
   ["routeRule", ""],
   ["sourceTemplate", ""],

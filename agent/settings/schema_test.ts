@@ -41,6 +41,8 @@ Deno.test("every key has a variable that sets it", () => {
     forwards: "3306=mysql:3306",
     places: "10.0.0.0/8,api.example.com:443",
     paths: "/etc/ssl",
+    servicePorts: "rest:8084",
+    healthChecks: '[{"port":8084}]',
   };
   for (const setting of SETTINGS) {
     const text = setting.form.kind === "word" ? setting.form.words.at(-1)! : written[setting.form.kind]!;
@@ -48,7 +50,7 @@ Deno.test("every key has a variable that sets it", () => {
     const { diagnostics, config } = readSettings({
       directory: "/c",
       files: new Map(),
-      env: new Map([[name, text]]),
+      env: new Map([["INSTANCE_IP", "10.0.0.5"], [name, text]]),
     });
     const { from, where } = config?.origins.get(setting.key) ?? {};
     const refused = diagnostics.some((d) => d.where.field === name && d.severity === "error");
@@ -59,9 +61,7 @@ Deno.test("every key has a variable that sets it", () => {
 
 Deno.test("every default is a value of its own form", () => {
   for (const { key, form, fallback } of SETTINGS) {
-    if (fallback === undefined || ["texts", "hosts", "forwards", "places", "paths"].includes(form.kind)) {
-      continue;
-    }
+    if (fallback === undefined || typeof fallback === "object") continue;
     const value = form.kind === "duration" ? `${fallback}ms` : fallback as string | number | boolean;
     const reading = readValue(form, { value, source: () => undefined, isBare: () => false });
     assert.ok("value" in reading, key);

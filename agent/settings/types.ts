@@ -14,6 +14,33 @@ export interface TcpForward {
   readonly port: number;
 }
 
+/** A port of the workload that leads to the local application. */
+export interface ServicePort {
+  /** `rest`: HTTP/1.1 to the application, whatever the client speaks; `grpc`: HTTP/2. */
+  readonly protocol: "rest" | "grpc" | "tcp";
+  /** On the workload's address; 0 = any free one. */
+  readonly port: number;
+  /** On 127.0.0.1. */
+  readonly localPort: number;
+}
+
+/** An entry of `localHealthCheck`. */
+export interface LocalHealthCheck {
+  /** The application's, on 127.0.0.1. */
+  readonly port: number;
+  readonly protocol: "rest" | "tcp";
+  /** Path of the GET. Default `/`. */
+  readonly uri: string;
+  /** Default 30000. */
+  readonly intervalMs: number;
+  /** Connecting and answer together. Default 3000. */
+  readonly timeoutMs: number;
+  /** Wanted status; absent = 200 to 399. */
+  readonly status?: number;
+  /** Regular expression (RE2) that the body must contain a match of. */
+  readonly body?: string;
+}
+
 export type SourceType = "file" | "pilot" | "pilotv2" | "pilotv3";
 export type RouterInfra = SourceType | "cse";
 
@@ -32,6 +59,12 @@ export interface AgentConfig {
     readonly health?: ListenAddress;
     /** `cse.mesh.tcp.listeners`; absent when there are none. */
     readonly tcp?: readonly TcpForward[];
+  };
+  /** Traffic to the local application; absent when there is none. */
+  readonly inbound?: {
+    readonly servicePorts: readonly ServicePort[];
+    readonly fromControlPlane: boolean;
+    readonly healthChecks: readonly LocalHealthCheck[];
   };
   readonly service: { readonly name: string; readonly version: string; readonly application: string };
   readonly workload: {

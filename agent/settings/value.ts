@@ -3,6 +3,7 @@ import { parseDuration } from "../core/duration.ts";
 import { nearest } from "../core/suggest.ts";
 import { looksBoolean, type YamlValue } from "../core/yaml.ts";
 import { formatNetEntry, NET_ENTRY, parseNetEntry } from "./net_entry.ts";
+import { HEALTH_CHECK, readHealthChecks, readServicePorts, SERVICE_PORT } from "./inbound.ts";
 import type { Form } from "./schema.ts";
 import type { ListenAddress, TcpForward } from "./types.ts";
 
@@ -32,6 +33,8 @@ export function readValue(form: Form, written: Written): Reading {
   if (form.kind === "places") {
     return readList(written, NET_ENTRY, (text) => formatNetEntry(parseNetEntry(text)));
   }
+  if (form.kind === "servicePorts") return listReading(readServicePorts(written.value));
+  if (form.kind === "healthChecks") return listReading(readHealthChecks(written.value));
   if (form.kind === "paths") return readList(written, "want paths of files and directories", (text) => text);
   const { value } = written;
   if (typeof value === "object" && value !== null) {
@@ -187,6 +190,12 @@ function readList(written: Written, problem: string, read: (text: string) => str
   return { value: [...texts] };
 }
 
+function listReading(
+  read: { readonly value: unknown } | { readonly problem: string; readonly path?: readonly string[] },
+): Reading {
+  return "value" in read ? read : { code: "S103", ...read };
+}
+
 /** As it is written. */
 export function formatForward({ listen, host, port }: TcpForward): string {
   return `${formatListenAddress(listen)}=${formatListenAddress({ hostname: host, port })}`;
@@ -213,6 +222,10 @@ export function wanted(form: Form): string {
       return "a list of [ADDRESS:]PORT=HOST:PORT, or a text with commas";
     case "places":
       return "a list of addresses, ranges and hosts, or a text with commas";
+    case "servicePorts":
+      return SERVICE_PORT.replace("want ", "a list of ");
+    case "healthChecks":
+      return HEALTH_CHECK.replace("want ", "");
     case "paths":
       return "a list of paths, or a text with commas";
     case "word":
