@@ -1,6 +1,7 @@
 /** What of the machine the scope of an agent depends on: name servers, where links lead to, what rule files name. */
 import { namedPlaces } from "../discovery/rule_places.ts";
 import { NetScope } from "../net/net_scope.ts";
+import { ReadScope } from "../net/read_scope.ts";
 import { createRuleFiles } from "../net/rule_files.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { rootsOf, type ScopeFacts } from "./scope.ts";
@@ -8,11 +9,11 @@ import { WORKER } from "./spawn.ts";
 
 /** `worker`: the entry point. Never rejects: what cannot be read is not there. */
 export async function readFacts(config: AgentConfig, worker = WORKER): Promise<ScopeFacts> {
-  const [nameservers, realPaths, files] = await Promise.all([
-    readNameservers(),
-    readRealPaths(rootsOf(config)),
-    config.serviceDiscovery.type === "file" ? readRules(config.serviceDiscovery.address) : new Map(),
-  ]);
+  const [nameservers, realPaths] = await Promise.all([readNameservers(), readRealPaths(rootsOf(config))]);
+  const { type, address } = config.serviceDiscovery;
+  // As the agent will read them, so that this process follows no link out either.
+  const roots = rootsOf(config).map((path) => realPaths.get(path) ?? path);
+  const files = type === "file" ? await readRules(address, new ReadScope(roots)) : new Map<string, string>();
   const scope = new NetScope(config.permissions.net);
   return {
     nameservers,
@@ -54,9 +55,9 @@ async function readRealPaths(paths: readonly string[]): Promise<Map<string, stri
   return real;
 }
 
-async function readRules(path: string): Promise<ReadonlyMap<string, string>> {
+async function readRules(path: string, scope: ReadScope): Promise<ReadonlyMap<string, string>> {
   const texts = new Map<string, string>();
-  const reading = await createRuleFiles(path).read();
+  const reading = await createRuleFiles(path, undefined, scope).read();
   for (const [name, text] of reading?.files ?? []) if (text !== null) texts.set(name, text);
   return texts;
 }

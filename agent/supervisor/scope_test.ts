@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { GRPC_VARIABLES } from "../core/variables.ts";
 import { readSettings } from "../settings/read.ts";
 import type { AgentConfig } from "../settings/types.ts";
-import { nameserversOf } from "./facts.ts";
 import { originOf, rootsOf, scopeChange, type ScopeFacts, scopeOf } from "./scope.ts";
 
 const FACTS: ScopeFacts = {
@@ -167,10 +166,4 @@ Deno.test("scope: what a restart would change", () => {
     "-connect [2001:db8::53]:53",
   ]);
   assert.deepEqual(scopeChange(now, now), []);
-});
-
-Deno.test("facts: name servers of resolv.conf", () => {
-  const text =
-    "search a.b\n# nameserver 1.1.1.1\nnameserver 10.0.0.1\n\tnameserver fe80::1%eth0 # x\noptions ndots:5\n";
-  assert.deepEqual(nameserversOf(text), ["10.0.0.1", "fe80::1"]);
 });
