@@ -7,7 +7,7 @@
 import { MeshError } from "../core/errors.ts";
 import { joinPath } from "../core/path.ts";
 import { lineDiff } from "./line_diff.ts";
-import { DIRECTORIES, isUnedited, type MachineFile, NAME, TOKEN } from "./vm_files.ts";
+import { bodyOf, DIRECTORIES, isUnedited, type MachineFile, NAME, TOKEN } from "./vm_files.ts";
 
 export interface Step {
   readonly path: string;
@@ -75,7 +75,7 @@ async function write(file: MachineFile, gid: number | undefined, options: ApplyO
     return { path, outcome: rights ? "unchanged" : "mode" };
   }
   const secret = path === TOKEN;
-  const diff = old === undefined || secret ? {} : { diff: lineDiff(old, text) };
+  const diff = old === undefined || secret ? {} : { diff: lineDiff(bodyOf(old), bodyOf(text)) };
   if (old !== undefined && !force) {
     const note = kind === "given"
       ? (secret && expiryOf(old) > expiryOf(text) ? "the one in place is good for longer" : undefined)

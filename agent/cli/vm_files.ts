@@ -95,6 +95,11 @@ export async function isUnedited(text: string): Promise<boolean> {
   return end >= 0 && text.slice(0, end) === `${HEAD}${await checksum(text.slice(end + 1))}`;
 }
 
+/** Without that line. */
+export function bodyOf(text: string): string {
+  return text.startsWith(HEAD) ? text.slice(text.indexOf("\n") + 1) : text;
+}
+
 async function checksum(text: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
   return [...digest.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
