@@ -51,9 +51,13 @@ const WANTED: Readonly<Record<string, readonly [string, readonly string[], strin
   ],
 };
 
-Deno.test("config/deploy holds what is tested here", async () => {
+Deno.test("the conf directories of config/deploy are those that are tested here", async () => {
   const names = [];
-  for await (const { name } of Deno.readDir(DEPLOY)) names.push(name);
+  for await (const { name } of Deno.readDir(DEPLOY)) {
+    // The others hold more than a conf directory, and are tested by themselves.
+    const isConf = await Deno.stat(new URL(`${name}/chassis.yaml`, DEPLOY)).then(() => true, () => false);
+    if (isConf) names.push(name);
+  }
   assert.deepEqual(names.sort(), Object.keys(WANTED).sort());
 });
 

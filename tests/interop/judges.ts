@@ -21,6 +21,8 @@ const JUDGED_BY = {
   curl: "curl",
   h2load: "h2load",
   wrk: "wrk",
+  strace: "strace",
+  "systemd-analyze": "systemd",
 } as const;
 
 export type Judge = keyof typeof JUDGED_BY;
