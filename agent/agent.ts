@@ -33,6 +33,7 @@ import { pluginOf } from "./discovery/plugins.ts";
 import type { DiscoverySource, RulesDirectory, SourceStatus, StartSource, World } from "./discovery/types.ts";
 import { createWorldHolder } from "./discovery/world.ts";
 import { type AdminServer, serveAdmin } from "./net/admin_server.ts";
+import { requireCapabilities } from "./net/capabilities.ts";
 import { systemClock } from "./net/clock.ts";
 import { collectGarbage } from "./net/collect_garbage.ts";
 import { createDialer } from "./net/dial.ts";
@@ -116,6 +117,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   const log = options.log ?? createLog({ level: config.log.level });
   const clock = options.clock ?? systemClock;
   const loading = pluginOf(config.serviceDiscovery.type).load();
+  await requireCapabilities(config);
   const world = createWorldHolder(clock);
   const state = { accepting: false, draining: false };
   const denials = new Denials(log, clock);

@@ -120,6 +120,7 @@ export const COMMANDS: readonly CommandHelp[] = [
     ],
     flags: [
       { name: "header", short: "H", value: "NAME:VALUE", many: true, help: "request header" },
+      { name: "inbound", help: "as a request to a service port, which the URL's port names" },
       RULES,
       CONFIG,
       ADMIN,
@@ -264,12 +265,31 @@ export const COMMANDS: readonly CommandHelp[] = [
     load: () => import("./vm.ts"),
   },
   {
+    name: "sleep",
+    usage: "sleep DURATION",
+    summary: "wait, where no other program can (preStop in an image without a shell)",
+    about: [
+      "Ends after that time. The agent's image holds no other program; Kubernetes before 1.30 has no sleep action of",
+      "its own. With it as preStop the agent serves the application that is ending beside it.",
+    ],
+    flags: [],
+    examples: [["mesh-agent sleep 15s", "a quarter of a minute"]],
+    exits: [[0, "the time is over"], [2, "wrong usage"]],
+    load: () => import("./sleep.ts"),
+  },
+  {
     name: "version",
     usage: "version",
-    summary: "print the version",
-    about: [],
-    flags: [JSON_FLAG],
-    examples: [["mesh-agent version --json", "for a program to read"]],
+    summary: "print the version, and what this runtime can do",
+    about: ["What is missing is told with the reason; settings that need it are refused (N118)."],
+    flags: [
+      { name: "capabilities", help: "try what differs between runtimes, and print it (about a second)" },
+      JSON_FLAG,
+    ],
+    examples: [
+      ["mesh-agent version --json", "for a program to read"],
+      ["mesh-agent version --capabilities", "what of the runtime there is, and what it is for"],
+    ],
     exits: [[0, "printed"], [2, "wrong usage"]],
     load: () => import("./version.ts"),
   },

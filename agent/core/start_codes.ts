@@ -146,5 +146,9 @@ export const START_CODES = {
     hint: "Mount resolv.conf and restart the agent, or use addresses in the rules.",
   },
   N130: { severity: "error", hint: "mesh-agent help vm shows what it reads and writes." },
+  N118: {
+    severity: "error",
+    hint: "mesh-agent version --capabilities shows what this runtime can do; start the agent on Deno 2.9, or change the setting.",
+  },
   N113: { severity: "warning", hint: "Restart the agent; mesh-agent permissions prints its rights." },
 } as const;

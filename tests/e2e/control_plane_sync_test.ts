@@ -1,5 +1,6 @@
 /** Rules from a live control plane, for each protocol and temper: first sync, changes, and how much is said about them. */
 import assert from "node:assert/strict";
+import { lacking } from "../harness/agent.ts";
 import { until } from "../harness/bytes.ts";
 import { startControlPlane } from "../harness/control_plane.ts";
 import { GENERATIONS, type MeshOptions, nameOf, service, startMesh } from "../harness/mesh.ts";
@@ -16,6 +17,21 @@ const WAYS: readonly MeshOptions[] = [
 
 for (const way of WAYS) {
   const title = way.transport === undefined ? nameOf(way) : `${nameOf(way)}, by ${way.transport}`;
+  const missing = way.transport === "grpc-js" ? await lacking("http2-client") : null;
+  if (missing !== null) {
+    Deno.test(`control plane, ${title}: refused, because this runtime lacks http2-client (${missing})`, async () => {
+      await assert.rejects(startMesh(way), (error: Error) => {
+        const [refusal] = /\[N118\][^]*$/.exec(error.message) ?? [error.message];
+        assert.match(
+          refusal,
+          /^\[N118\] Cannot use discovery\.transport grpc-js on Deno "[^"]+": this runtime has no http2-client \(/,
+        );
+        assert.ok(refusal.includes(missing), refusal);
+        return true;
+      });
+    });
+    continue;
+  }
   Deno.test(`control plane, ${title}: first sync, new weights, services that come, go and are renamed`, async () => {
     await using mesh = await startMesh(way);
     const { plane, v1, v2 } = mesh;

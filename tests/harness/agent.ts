@@ -82,6 +82,22 @@ export async function runAgent(args: readonly string[], options: StartOptions = 
   };
 }
 
+let capabilities: Promise<ReadonlyMap<string, string | null>> | undefined;
+
+/**
+ * Why the agent under test lacks what only some runtimes have (`mesh-agent version --capabilities`); null when it has it. It excuses a
+ * test from everything but the refusal of such settings.
+ */
+export async function lacking(capability: string): Promise<string | null> {
+  capabilities ??= runAgent(["version", "--capabilities", "--json"]).then(({ stdout }) => {
+    const found = JSON.parse(stdout).capabilities as { name: string; missing: string | null }[];
+    return new Map(found.map(({ name, missing }) => [name, missing]));
+  });
+  const missing = (await capabilities).get(capability);
+  if (missing === undefined) throw new Error(`Cannot find capability "${capability}" in the agent's table`);
+  return missing;
+}
+
 /** What tests look at of a line of the JSON access log. */
 export interface AccessLine {
   /** ISO 8601. */
