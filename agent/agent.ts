@@ -49,6 +49,7 @@ import { openRulesDirectory } from "./net/watch.ts";
 import { createAccessLog } from "./observe/access_log.ts";
 import { Denials } from "./observe/denials.ts";
 import { createObserver, type MeshObserver } from "./observe/observer.ts";
+import type { RunningInbound } from "./proxy/inbound.ts";
 import type { LocalPort } from "./proxy/local_ports.ts";
 import { type ProxyOptions, type RunningProxy, startProxy } from "./proxy/proxy.ts";
 import type { AgentConfig, SourceType } from "./settings/types.ts";
@@ -116,8 +117,8 @@ export interface RunningAgent {
 export async function startAgent(config: AgentConfig, options: AgentOptions = {}): Promise<RunningAgent> {
   const log = options.log ?? createLog({ level: config.log.level });
   const clock = options.clock ?? systemClock;
-  const loading = pluginOf(config.serviceDiscovery.type).load();
   await requireCapabilities(config);
+  const loading = pluginOf(config.serviceDiscovery.type).load();
   const world = createWorldHolder(clock);
   const state = { accepting: false, draining: false };
   const denials = new Denials(log, clock);
@@ -143,6 +144,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   let source: DiscoverySource | undefined;
   let proxy: RunningProxy | undefined;
   let tcpAddresses: readonly StreamAddress[] = [];
+  let inbound: RunningInbound | undefined;
   let adminServer: AdminServer | undefined;
 
   const { accessLog: format } = config.proxy;
@@ -158,6 +160,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       ...gaugesOf({ world: world.current, problems: problems(), status: status(), state, recompiled }),
       ...proxy === undefined ? [] : limitGauges(proxy.limits()),
     ],
+    inbound: config.inbound !== undefined,
   });
 
   let admin: Promise<Admin> | undefined;
@@ -171,6 +174,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         expose: () => observer.expose(),
         problems,
         status,
+        inbound: () => inbound,
         permissions: () => ({
           ...options.scope?.report ?? UNSCOPED,
           restart: [...new Set([...restart.settings, ...restart.rules])],
@@ -187,6 +191,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
   const turns = createTurns();
   const closeAll = async (): Promise<void> => {
     state.accepting = false;
+    inbound?.close();
     proxy?.close();
     gate?.close();
     await Promise.all([source?.close(), adminServer?.close()]);
@@ -208,6 +213,20 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       log,
       ownAddresses: adminServer === undefined ? [] : [adminServer.address],
     }, gate));
+    if (config.inbound !== undefined) {
+      const { openInbound } = await import("./net/open_inbound.ts");
+      inbound = openInbound({
+        config,
+        dialer: dialerOf(gate),
+        resolver,
+        clock,
+        rng: options.rng ?? Math.random,
+        observer: observer.inbound,
+        log,
+        ownAddresses: [proxy.address, proxy.grpcAddress, adminServer?.address, ...tcpAddresses]
+          .filter((address) => address != null),
+      }, gate);
+    }
     state.accepting = true;
     for (const address of [proxy.address, ...(proxy.grpcAddress === null ? [] : [proxy.grpcAddress])]) {
       log.log("info", `proxy listening on ${addressText(address)}`);
@@ -265,7 +284,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         connections: downstreamConnections,
         cutOffAfterMs: deadlineMs,
       });
-      await running.drain(deadlineMs);
+      // The application answers what is under way, and may call others for that: outbound goes on until then.
+      const beganMs = clock.monotonic();
+      await inbound?.drain(deadlineMs);
+      await running.drain(Math.max(0, deadlineMs - (clock.monotonic() - beganMs)));
       await closeAll();
       log.log("info", "drained");
     },

@@ -25,6 +25,7 @@
 import { type Diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import type { Clock } from "../core/ports.ts";
 import type { SourceStatus, World } from "../discovery/types.ts";
+import type { RunningInbound } from "../proxy/inbound.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { mesherRouteRules } from "./route_rule.ts";
 import { cachedText, describeStep, formatSync, type PermissionsReport, syncReport } from "./sync.ts";
@@ -45,6 +46,8 @@ export interface AdminInput {
   readonly problems: () => readonly Diagnostic[];
   /** What each connection to a control plane is at. */
   readonly status: () => readonly SourceStatus[];
+  /** Traffic to the local application; undefined = none. Default none. */
+  readonly inbound?: () => InboundView | undefined;
   /** What the agent may do. */
   readonly permissions: () => PermissionsReport;
   readonly clock: Pick<Clock, "now">;
@@ -52,6 +55,9 @@ export interface AdminInput {
   /** Runtime name and version, e.g. `deno 2.9.6`. */
   readonly runtime?: string;
 }
+
+/** What is told of service ports. */
+export type InboundView = Pick<RunningInbound, "status" | "worldOf">;
 
 export type Admin = (request: Request) => Promise<Response>;
 
@@ -104,6 +110,7 @@ export function createAdmin(input: AdminInput): Admin {
       problems: input.problems(),
       status: input.status(),
       permissions: input.permissions(),
+      inbound: input.inbound?.()?.status() ?? [],
       reasons: reasons(true),
       nowMs: input.clock.now(),
       version: input.version,
@@ -114,14 +121,22 @@ export function createAdmin(input: AdminInput): Admin {
   const explainOf = async (request: Request, url: URL): Promise<Response> => {
     const asked = request.method === "POST" ? await askedByBody(request) : askedByQuery(url);
     if (typeof asked === "string") return text(asked + "\n", 400);
+    if (url.searchParams.get("direction") === "inbound") {
+      const found = inboundWorld(asked.url, input.inbound?.());
+      if (typeof found === "string") return text(found + "\n", 400);
+      return explained(asked, url, found);
+    }
     if (world.current.revision === 0) return text(`Cannot explain: ${reasons().join("; ")}\n`, 503);
+    return explained(asked, url, world.current);
+  };
+
+  const explained = async (asked: Asked, url: URL, { program, tables }: World): Promise<Response> => {
     const [{ explain, formatExplanation }, { explainConnection, isConnection }, { viewOf }] = await Promise
       .all([
         import("../route/explain.ts"),
         import("../route/explain_l4.ts"),
         import("../route/view.ts"),
       ]);
-    const { program, tables } = world.current;
     let explanation;
     try {
       explanation = isConnection(asked.url)
@@ -224,7 +239,8 @@ const INDEX = `mesh-agent admin
   /stats/prometheus                  metrics
   /diagnostics                       findings in the rules (?format=text)
   /sync                              where the rules come from and how fresh they are (?format=text)
-  /explain?method=GET&url=URL        why a request goes where it goes (&header=NAME:VALUE, ?format=json)
+  /explain?method=GET&url=URL        why a request goes where it goes (&header=NAME:VALUE, ?format=json,
+                                     &direction=inbound of a service port)
   /program                           the routing world (?format=text|json|envoy)
   /v1/mesher/health                  health, as Mesher has it
   /v1/mesher/version                 version, as Mesher has it
@@ -239,6 +255,18 @@ function hostAllowed(host: string, listen: string): boolean {
   const name = host.replace(/:\d*$/, "").toLowerCase();
   return name === "localhost" || name === listenHost.toLowerCase() || /^\[[0-9a-f:.]+\]$/.test(name) ||
     /^\d{1,3}(\.\d{1,3}){3}$/.test(name);
+}
+
+/** What decides about the service port that a URL names. */
+function inboundWorld(target: string, inbound: InboundView | undefined): World | string {
+  if (!URL.canParse(target)) return `Cannot explain "${target}": want http://ADDRESS:PORT/PATH`;
+  const { port, protocol } = new URL(target);
+  const number = Number(port || (protocol === "https:" ? 443 : 80));
+  const found = inbound?.worldOf(number);
+  if (found !== undefined) return found;
+  const open = inbound?.status().map(({ address }) => address) ?? [];
+  return `Cannot explain "${target}": port ${number} is no service port; want ` +
+    (open.length === 0 ? "one (--service-ports)" : `one of ${open.join(", ")}`);
 }
 
 interface Asked {

@@ -14,6 +14,7 @@ import type { Diagnostic } from "../core/diagnostics.ts";
 import { oneLine } from "../core/one_line.ts";
 import type { SourceStatus, TypeStatus, World } from "../discovery/types.ts";
 import type { Denial } from "../observe/denials.ts";
+import type { InboundStatus } from "../proxy/inbound.ts";
 import type { AgentConfig } from "../settings/types.ts";
 
 /** The rights of an agent. */
@@ -40,6 +41,8 @@ export interface SyncInput {
   readonly problems: readonly Diagnostic[];
   readonly status: readonly SourceStatus[];
   readonly permissions: PermissionsReport;
+  /** Service ports in front of the application. Default none. */
+  readonly inbound?: readonly InboundStatus[];
   /** Why the agent is not ready; empty when it is. */
   readonly reasons: readonly string[];
   readonly nowMs: number;
@@ -73,6 +76,7 @@ export interface SyncReport {
   /** Empty for files. */
   readonly connections: readonly SourceStatus[];
   readonly permissions: PermissionsReport;
+  readonly inbound: readonly InboundStatus[];
 }
 
 export function syncReport(input: SyncInput): SyncReport {
@@ -108,6 +112,7 @@ export function syncReport(input: SyncInput): SyncReport {
     findings,
     connections: status,
     permissions: input.permissions,
+    inbound: input.inbound ?? [],
   };
 }
 
@@ -194,10 +199,23 @@ export function formatSync(report: SyncReport, ink: Ink = PLAIN): string {
     const stats = Object.entries(world.stats).map(([name, n]) => `${name} ${n}`).join(", ");
     if (stats !== "") rows.push(["", `last change: ${stats}`]);
   }
+  for (const [i, port] of report.inbound.entries()) {
+    rows.push([i === 0 ? "inbound" : "", inboundText(port, ink)]);
+  }
   rows.push(["findings", findingsText(findings, ink)], ...permissionRows(report.permissions, nowMs, ink));
   const lines = columns(rows);
   for (const connection of connections) lines.push("", ...connectionLines(connection, nowMs, ink));
   return lines.join("\n");
+}
+
+function inboundText({ address, protocol, application, from, check, reason }: InboundStatus, ink: Ink) {
+  const checks = check === "failing"
+    ? `, ${ink.red(`check fails: ${oneLine(reason ?? "")}`)}`
+    : check === "none"
+    ? ""
+    : `, check ${check === "passing" ? "passes" : "pending"}`;
+  const source = from === "settings" ? "" : ink.dim(`  (${oneLine(from)})`);
+  return `${address} ${protocol} to ${application}${checks}${source}`;
 }
 
 function permissionRows(

@@ -21,6 +21,12 @@ export const run: Run = async (args, terminal) => {
     terminal.note("Cannot explain: --admin asks a running agent; want it alone, or --rules or --config");
     return 2;
   }
+  if (args.has("inbound") && given.some((name) => name !== "admin")) {
+    terminal.note(
+      "Cannot explain: --inbound asks a running agent; want --admin, or neither --rules nor --config",
+    );
+    return 2;
+  }
   if (args.has("rules") || args.has("config")) return await offline(question, args, terminal);
   return await byAgent(question, args, terminal);
 };
@@ -109,7 +115,12 @@ async function byAgent(question: Question, args: ParsedArgs, terminal: Terminal)
     return 2;
   }
   const format = args.has("json") ? "json" : "text";
-  const { status, body } = await askAgent(address, `/explain?format=${format}`, JSON.stringify(question));
+  const direction = args.has("inbound") ? "&direction=inbound" : "";
+  const { status, body } = await askAgent(
+    address,
+    `/explain?format=${format}${direction}`,
+    JSON.stringify(question),
+  );
   (status === 200 ? terminal.print : terminal.note)(body.trimEnd());
   return status === 200 ? 0 : status === 400 ? 2 : 1;
 }

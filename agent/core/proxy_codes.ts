@@ -141,6 +141,18 @@ export const PROXY_CODES = {
     status: 503,
     flag: "UO",
   },
+  P312: {
+    severity: "error",
+    hint: "Start the application, or mend the local port of --service-ports.",
+    status: 502,
+    flag: "UF",
+  },
+  P313: {
+    severity: "error",
+    hint: "Look why the application fails its localHealthCheck.",
+    status: 503,
+    flag: "LH",
+  },
 
   P401: {
     severity: "error",

@@ -15,6 +15,13 @@ export function listenError(protocol: string, { hostname, port }: StreamAddress,
       cause: error,
     });
   }
+  if (error instanceof Deno.errors.PermissionDenied && port < 1024) {
+    return new MeshError(
+      "N103",
+      `${what}: ports below 1024 are for root and CAP_NET_BIND_SERVICE; want that capability, or another port`,
+      { cause: error },
+    );
+  }
   if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
     return new MeshError("N103", `${what}: permission denied; want a port that the agent may bind`, {
       cause: error,

@@ -13,6 +13,8 @@
  *   "127.0.0.1:8083" via_upstream "outbound|8084|v3|istioserver" "default" 127.0.0.1:8083=ok/2
  * ```
  *
+ * A line of inbound traffic ends with ` inbound` (JSON: `"direction":"inbound"`).
+ *
  * Source: envoyproxy.io, "Access logging", default format string.
  *
  * @example
@@ -164,6 +166,7 @@ function writeTextLine(out: LineWriter, r: RequestRecord): void {
     out.ascii("/");
     out.integer(Math.round(attempt.durationMs));
   }
+  if (r.inbound === true) out.ascii(" inbound");
   out.ascii("\n");
 }
 
@@ -171,6 +174,7 @@ function writeTextLine(out: LineWriter, r: RequestRecord): void {
 export function jsonLine(r: RequestRecord): string {
   return JSON.stringify({
     start_time: timestamp(r.startMs),
+    ...(r.inbound === true ? { direction: "inbound" } : {}),
     method: unicode(r.method),
     path: unicode(r.path),
     protocol: r.protocol,

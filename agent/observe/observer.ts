@@ -13,7 +13,7 @@
  * ```
  */
 import type { AccessLog } from "./access_log.ts";
-import { createHistogram } from "./histogram.ts";
+import { createHistogram, type Histogram } from "./histogram.ts";
 import type { Observer, RequestRecord } from "./types.ts";
 
 /** A value read at scrape time. */
@@ -33,6 +33,8 @@ export interface ObserverOptions {
   readonly gauges?: () => Iterable<Gauge>;
   /** Clusters with series of their own; the rest is counted under `other`. Default 1000. */
   readonly maxClusters?: number;
+  /** There is inbound traffic: what is counted of traffic carries `direction`. Default false: no such label. */
+  readonly inbound?: boolean;
 }
 
 /** What status pages read without parsing the text. */
@@ -43,7 +45,10 @@ export interface ObserverTotals {
   readonly upstreamConnections: number;
 }
 
+/** Itself it takes what applications call. */
 export type MeshObserver = Observer & {
+  /** Takes what comes to the local application. */
+  readonly inbound: Observer;
   /** Prometheus text exposition, version 0.0.4. */
   expose(): string;
   totals(): ObserverTotals;
@@ -74,137 +79,191 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
 // Classes are indexed by the first digit of the status; 0 = the client went away before an answer.
 const CLASSES: readonly string[] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-export function createObserver(options: ObserverOptions = {}): MeshObserver {
-  const { accessLog, gauges, maxClusters = 1000 } = options;
-  const byClass = new Float64Array(CLASSES.length);
-  const clusters = new Map<string, Float64Array>();
-  const flags = new Map<string, number>();
-  const counters = new Map<string, number>();
-  const attempts = new Map<string, number>();
-  for (const name of Object.keys(COUNTER_HELP)) counters.set(name, 0);
-  const durations = createHistogram();
-  const upstreamTimes = createHistogram();
-  let started = 0;
-  let ended = 0;
-  let bytesReceived = 0;
-  let bytesSent = 0;
-  let downstream = 0;
-  let downstreamTotal = 0;
-  let upstream = 0;
-  let upstreamTotal = 0;
+/** What one direction counts. */
+class Counts implements Observer {
+  readonly byClass = new Float64Array(CLASSES.length);
+  readonly clusters = new Map<string, Float64Array>();
+  readonly flags = new Map<string, number>();
+  readonly counters = new Map<string, number>(Object.keys(COUNTER_HELP).map((name) => [name, 0]));
+  readonly attempts = new Map<string, number>();
+  readonly durations: Histogram = createHistogram();
+  readonly upstreamTimes: Histogram = createHistogram();
+  started = 0;
+  ended = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+  downstream = 0;
+  downstreamTotal = 0;
+  upstream = 0;
+  upstreamTotal = 0;
+  readonly #accessLog: AccessLog | undefined;
+  readonly #maxClusters: number;
 
-  const clusterCounts = (name: string): Float64Array => {
-    let counts = clusters.get(name);
+  /** `labels`: those of the direction, with a comma behind; empty = none. */
+  constructor(accessLog: AccessLog | undefined, maxClusters: number, readonly labels: string) {
+    this.#accessLog = accessLog;
+    this.#maxClusters = maxClusters;
+  }
+
+  request(record: RequestRecord): void {
+    const at = record.status < 600 ? (record.status / 100) | 0 : 0;
+    // Connections of local ports are no requests: they have counters of their own.
+    if (record.protocol !== "TCP") {
+      this.ended++;
+      this.byClass[at] = (this.byClass[at] as number) + 1;
+      this.bytesReceived += record.bytesReceived;
+      this.bytesSent += record.bytesSent;
+      this.durations.observe(record.durationMs);
+    }
+    if (record.upstreamServiceTimeMs >= 0) this.upstreamTimes.observe(record.upstreamServiceTimeMs);
+    if (record.upstreamCluster !== "" && record.protocol !== "TCP") {
+      const counts = this.#clusterCounts(record.upstreamCluster);
+      counts[at] = (counts[at] as number) + 1;
+    }
+    if (record.flags !== "") {
+      for (const flag of record.flags.split(",")) this.flags.set(flag, (this.flags.get(flag) ?? 0) + 1);
+    }
+    for (const attempt of record.attempts) {
+      this.attempts.set(attempt.outcome, (this.attempts.get(attempt.outcome) ?? 0) + 1);
+    }
+    this.#accessLog?.record(record);
+  }
+
+  downstreamConnection(delta: 1 | -1): void {
+    this.downstream += delta;
+    if (delta > 0) this.downstreamTotal++;
+  }
+
+  upstreamConnection(delta: 1 | -1): void {
+    this.upstream += delta;
+    if (delta > 0) this.upstreamTotal++;
+  }
+
+  requestStarted(): void {
+    this.started++;
+  }
+
+  count(name: string, by = 1): void {
+    this.counters.set(name, (this.counters.get(name) ?? 0) + by);
+  }
+
+  #clusterCounts(name: string): Float64Array {
+    let counts = this.clusters.get(name);
     if (counts === undefined) {
-      if (clusters.size >= maxClusters && name !== "other") return clusterCounts("other");
+      if (this.clusters.size >= this.#maxClusters && name !== "other") return this.#clusterCounts("other");
       counts = new Float64Array(CLASSES.length);
-      clusters.set(name, counts);
+      this.clusters.set(name, counts);
     }
     return counts;
-  };
+  }
+}
+
+export function createObserver(options: ObserverOptions = {}): MeshObserver {
+  const { accessLog, gauges, maxClusters = 1000 } = options;
+  const outbound = new Counts(
+    accessLog,
+    maxClusters,
+    options.inbound === true ? 'direction="outbound",' : "",
+  );
+  const inbound = new Counts(accessLog, maxClusters, 'direction="inbound",');
+  const directions = options.inbound === true ? [outbound, inbound] : [outbound];
+  const sum = (of: (counts: Counts) => number) => directions.reduce((n, counts) => n + of(counts), 0);
 
   return {
-    request(record: RequestRecord) {
-      const at = record.status < 600 ? (record.status / 100) | 0 : 0;
-      // Connections of local ports are no requests: they have counters of their own.
-      if (record.protocol !== "TCP") {
-        ended++;
-        byClass[at] = (byClass[at] as number) + 1;
-        bytesReceived += record.bytesReceived;
-        bytesSent += record.bytesSent;
-        durations.observe(record.durationMs);
-      }
-      if (record.upstreamServiceTimeMs >= 0) upstreamTimes.observe(record.upstreamServiceTimeMs);
-      if (record.upstreamCluster !== "" && record.protocol !== "TCP") {
-        const counts = clusterCounts(record.upstreamCluster);
-        counts[at] = (counts[at] as number) + 1;
-      }
-      if (record.flags !== "") {
-        for (const flag of record.flags.split(",")) flags.set(flag, (flags.get(flag) ?? 0) + 1);
-      }
-      for (const attempt of record.attempts) {
-        attempts.set(attempt.outcome, (attempts.get(attempt.outcome) ?? 0) + 1);
-      }
-      accessLog?.record(record);
-    },
-    downstreamConnection(delta) {
-      downstream += delta;
-      if (delta > 0) downstreamTotal++;
-    },
-    upstreamConnection(delta) {
-      upstream += delta;
-      if (delta > 0) upstreamTotal++;
-    },
-    requestStarted() {
-      started++;
-    },
-    count(name, by = 1) {
-      counters.set(name, (counters.get(name) ?? 0) + by);
-    },
-    totals() {
-      return {
-        requests: ended,
-        inFlight: started - ended,
-        downstreamConnections: downstream,
-        upstreamConnections: upstream,
-      };
-    },
+    request: (record) => outbound.request(record),
+    downstreamConnection: (delta) => outbound.downstreamConnection(delta),
+    upstreamConnection: (delta) => outbound.upstreamConnection(delta),
+    requestStarted: () => outbound.requestStarted(),
+    count: (name, by) => outbound.count(name, by),
+    inbound,
+    totals: () => ({
+      requests: sum((c) => c.ended),
+      inFlight: sum((c) => c.started - c.ended),
+      downstreamConnections: sum((c) => c.downstream),
+      upstreamConnections: sum((c) => c.upstream),
+    }),
     expose() {
       const out = new Exposition();
-      out.one("requests_total", "counter", "Requests that ended, CONNECT and upgrades too.", ended);
-      out.one("requests_in_flight", "gauge", "Requests between head and last byte.", started - ended);
-      out.many(
+      const one = (name: string, type: string, help: string, of: (counts: Counts) => number): void => {
+        out.head(name, type, help);
+        for (const counts of directions) out.sample(name, counts.labels, of(counts));
+      };
+      const many = (
+        name: string,
+        help: string,
+        of: (counts: Counts) => readonly (readonly [string, number])[],
+      ): void => {
+        out.head(name, "counter", help);
+        for (const counts of directions) {
+          for (const [labels, n] of of(counts)) out.sample(name, `${counts.labels}${labels},`, n);
+        }
+      };
+      const histogram = (name: string, help: string, of: (counts: Counts) => Histogram): void => {
+        out.head(name, "histogram", help);
+        for (const counts of directions) out.text += of(counts).expose(`${PREFIX}${name}`, counts.labels);
+      };
+      one("requests_total", "counter", "Requests that ended, CONNECT and upgrades too.", (c) => c.ended);
+      one("requests_in_flight", "gauge", "Requests between head and last byte.", (c) => c.started - c.ended);
+      many(
         "responses_total",
-        "counter",
         "Responses by class; none = the client went away before one.",
-        CLASSES.map((name, i) => [`class="${name}"`, byClass[i] as number]),
+        (c) => CLASSES.map((name, i) => [`class="${name}"`, c.byClass[i] as number]),
       );
-      out.many(
+      many(
         "response_flags_total",
-        "counter",
         "Requests by Envoy response flag.",
-        [...flags].sort().map(([flag, n]) => [`flag="${labelText(flag)}"`, n]),
+        (c) => [...c.flags].sort().map(([flag, n]) => [`flag="${labelText(flag)}"`, n]),
       );
-      out.many(
+      many(
         "cluster_responses_total",
-        "counter",
         "Responses by cluster and class.",
-        [...clusters].flatMap(([cluster, counts]) =>
-          CLASSES.flatMap((name, i): [string, number][] =>
-            counts[i] === 0 ? [] : [[`cluster="${labelText(cluster)}",class="${name}"`, counts[i] as number]]
-          )
-        ),
+        (c) =>
+          [...c.clusters].flatMap(([cluster, counts]) =>
+            CLASSES.flatMap((name, i): [string, number][] =>
+              counts[i] === 0
+                ? []
+                : [[`cluster="${labelText(cluster)}",class="${name}"`, counts[i] as number]]
+            )
+          ),
       );
-      out.many(
+      many(
         "attempts_total",
-        "counter",
         "Tries against an endpoint by outcome.",
-        [...attempts].sort().map(([outcome, n]) => [`outcome="${labelText(outcome)}"`, n]),
+        (c) => [...c.attempts].sort().map(([outcome, n]) => [`outcome="${labelText(outcome)}"`, n]),
       );
-      out.one("received_bytes_total", "counter", "Request body bytes received.", bytesReceived);
-      out.one("sent_bytes_total", "counter", "Response body bytes sent.", bytesSent);
-      out.head("request_duration_milliseconds", "histogram", "First request byte to last response byte.");
-      out.text += durations.expose(`${PREFIX}request_duration_milliseconds`, "");
-      out.head("upstream_service_time_milliseconds", "histogram", "Request sent to first response byte.");
-      out.text += upstreamTimes.expose(`${PREFIX}upstream_service_time_milliseconds`, "");
-      out.one("downstream_connections", "gauge", "Open connections of applications.", downstream);
-      out.one("downstream_connections_total", "counter", "Connections of applications.", downstreamTotal);
-      out.one("upstream_connections", "gauge", "Open connections to endpoints.", upstream);
-      out.one("upstream_connections_total", "counter", "Connections to endpoints.", upstreamTotal);
+      one("received_bytes_total", "counter", "Request body bytes received.", (c) => c.bytesReceived);
+      one("sent_bytes_total", "counter", "Response body bytes sent.", (c) => c.bytesSent);
+      histogram(
+        "request_duration_milliseconds",
+        "First request byte to last response byte.",
+        (c) => c.durations,
+      );
+      histogram(
+        "upstream_service_time_milliseconds",
+        "Request sent to first response byte.",
+        (c) => c.upstreamTimes,
+      );
+      one("downstream_connections", "gauge", "Open connections of applications.", (c) => c.downstream);
+      one(
+        "downstream_connections_total",
+        "counter",
+        "Connections of applications.",
+        (c) => c.downstreamTotal,
+      );
+      one("upstream_connections", "gauge", "Open connections to endpoints.", (c) => c.upstream);
+      one("upstream_connections_total", "counter", "Connections to endpoints.", (c) => c.upstreamTotal);
       if (accessLog !== undefined) {
-        out.one(
-          "access_log_dropped_total",
-          "counter",
-          "Access log lines lost to a slow sink.",
-          accessLog.dropped,
-        );
+        out.head("access_log_dropped_total", "counter", "Access log lines lost to a slow sink.");
+        out.sample("access_log_dropped_total", "", accessLog.dropped);
       }
-      for (const [name, n] of [...counters].sort()) {
-        out.one(name, "counter", COUNTER_HELP[name] ?? "Counted by the proxy.", n);
+      const names = new Set(directions.flatMap((c) => [...c.counters.keys()]));
+      for (const name of [...names].sort()) {
+        one(name, "counter", COUNTER_HELP[name] ?? "Counted by the proxy.", (c) => c.counters.get(name) ?? 0);
       }
       for (const { name, help, value, type = "gauge" } of gauges?.() ?? []) {
-        if (typeof value === "number") out.one(name, type, help, value);
-        else out.many(name, type, help, [...value]);
+        out.head(name, type, help);
+        if (typeof value === "number") out.sample(name, "", value);
+        else for (const [labels, n] of value) out.sample(name, `${labels},`, n);
       }
       return out.text;
     },
@@ -218,14 +277,9 @@ class Exposition {
     this.text += `# HELP ${PREFIX}${name} ${help}\n# TYPE ${PREFIX}${name} ${type}\n`;
   }
 
-  one(name: string, type: string, help: string, value: number): void {
-    this.head(name, type, help);
-    this.text += `${PREFIX}${name} ${value}\n`;
-  }
-
-  many(name: string, type: string, help: string, samples: readonly (readonly [string, number])[]): void {
-    this.head(name, type, help);
-    for (const [labels, value] of samples) this.text += `${PREFIX}${name}{${labels}} ${value}\n`;
+  /** `labels` with a comma behind each; empty = none. */
+  sample(name: string, labels: string, value: number): void {
+    this.text += `${PREFIX}${name}${labels === "" ? "" : `{${labels.slice(0, -1)}}`} ${value}\n`;
   }
 }
 

@@ -42,6 +42,8 @@ export interface RequestRecord {
   /** Of a gRPC answer; absent when there is none. */
   readonly grpcStatus?: number | undefined;
   readonly attempts: readonly AttemptRecord[];
+  /** It came to the local application. */
+  readonly inbound?: true | undefined;
 }
 
 /** Where the proxy tells what happens. All methods are cheap and never throw. */

@@ -20,7 +20,7 @@ const DROP_WITH_LENGTH: Uint8Array = (() => {
 })();
 
 /** Length for BodyReader.begin: what follows this head (RFC 9112 section 6.3). */
-function bodyLength(method: string, head: MessageHead): number {
+export function bodyLength(method: string, head: MessageHead): number {
   if (method === "HEAD" || head.status === 204 || head.status === 304) return 0;
   if (head.chunked) return -1;
   return head.contentLength >= 0 ? head.contentLength : -2;

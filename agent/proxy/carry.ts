@@ -9,6 +9,7 @@ import type { ProxyContext } from "./context.ts";
 import { l4Target, planOf } from "./destination.ts";
 import { NO_BODY, type Responder } from "./engine.ts";
 import { addressText, Exchange } from "./exchange.ts";
+import { admit, type InboundPort } from "./inbound_port.ts";
 import type { Input } from "./input.ts";
 import { peekHello } from "./peek_hello.ts";
 import { releaseUpstream } from "./rescue.ts";
@@ -35,6 +36,10 @@ export async function carry(
   ex.authority = host === "" ? "-" : addressText({ hostname: host, port });
   try {
     checkSynced(proxy, ex);
+    if (proxy.inbound !== null) {
+      await carryInbound(proxy, proxy.inbound, ex, client, knownOnly);
+      return;
+    }
     if (host === "") throw unknownHost(ex, "the client names no server");
     checkLoop(proxy, ex, host, port);
     const target = await l4Target(proxy, ex, host, port);
@@ -56,6 +61,26 @@ export async function carry(
     releaseUpstream(ex);
     record(proxy, ex);
   }
+}
+
+/** To the application, whatever the connection was meant for. */
+async function carryInbound(
+  proxy: ProxyContext,
+  inbound: InboundPort,
+  ex: Exchange,
+  client: Carried,
+  knownOnly: boolean,
+): Promise<void> {
+  admit(inbound, ex);
+  if (knownOnly) throw unknownHost(ex, "the service port takes plain HTTP; its protocol tcp passes TLS on");
+  const plan = {
+    cluster: inbound.cluster,
+    idleMs: proxy.config.proxy.timeouts.tunnelIdleMs,
+    maxDurationMs: Infinity,
+    connectAttempts: 1,
+  };
+  const upstream = await openTcp(proxy, ex, "", 0, plan);
+  await splice(proxy, ex, client, upstream.tunnel(), plan);
 }
 
 function unknownHost(ex: Exchange, why: string): MeshError {
@@ -90,6 +115,7 @@ function record(proxy: ProxyContext, ex: Exchange): void {
     virtualHost: "",
     downstreamRemote: ex.remoteText,
     attempts: ex.attempts,
+    inbound: proxy.inbound === null ? undefined : true,
   });
 }
 

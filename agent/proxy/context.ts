@@ -6,6 +6,7 @@ import type { AgentConfig } from "../settings/types.ts";
 import type { BufferPool } from "./buffers.ts";
 import type { Clusters } from "./clusters.ts";
 import type { Deadlines } from "./deadlines.ts";
+import type { InboundPort } from "./inbound_port.ts";
 import type { Names } from "./names.ts";
 import type { OwnAddresses } from "./own_addresses.ts";
 
@@ -22,6 +23,8 @@ export interface ProxyContext {
   readonly clusters: Clusters;
   readonly names: Names;
   readonly own: OwnAddresses;
+  /** The service port that all of it comes to; null = what applications call. */
+  readonly inbound: InboundPort | null;
   /** Answers carry `Connection: close`; nothing new is accepted. */
   draining: boolean;
   /** Requests between accept and record. */

@@ -27,6 +27,7 @@ import { answer, endAnswer } from "./answer.ts";
 import { attempt } from "./attempt.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import { admit } from "./inbound_port.ts";
 import { retryOver } from "./limits.ts";
 import { target } from "./pick.ts";
 import { prepare } from "./prepare.ts";
@@ -43,6 +44,7 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
   try {
     checkLoad(proxy, ex);
     const seen = view(ex);
+    if (proxy.inbound !== null) admit(proxy.inbound, ex);
     if (seen.method === "CONNECT") {
       await connect(proxy, ex, seen);
       return;

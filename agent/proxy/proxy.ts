@@ -30,6 +30,7 @@ import { Clusters } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
 import { DownstreamConnection } from "./downstream.ts";
+import type { InboundPort } from "./inbound_port.ts";
 import { type LocalPort, startLocalPorts } from "./local_ports.ts";
 import { Names } from "./names.ts";
 import { OwnAddresses } from "./own_addresses.ts";
@@ -51,6 +52,8 @@ export interface ProxyOptions {
   readonly ownAddresses: readonly ListenAddress[];
   /** Ports for TCP; none by default. */
   readonly localPorts?: readonly LocalPort[];
+  /** The listener is a service port; see inbound.ts. */
+  readonly inbound?: InboundPort;
 }
 
 export interface ProxyStats {
@@ -98,6 +101,7 @@ export function createContext(options: Omit<ProxyOptions, "listener" | "grpcList
     clusters: new Clusters(names, options.rng),
     names,
     own: new OwnAddresses(options.ownAddresses),
+    inbound: options.inbound ?? null,
     draining: false,
     inFlight: 0,
     tunnels: new Set(),

@@ -28,6 +28,7 @@ export function record(proxy: ProxyContext, ex: Exchange): void {
     virtualHost: ex.virtualHost === null ? "" : ex.virtualHost.source.name,
     downstreamRemote: ex.remoteText,
     attempts: ex.attempts,
+    inbound: proxy.inbound === null ? undefined : true,
     grpcStatus: ex.grpcStatus < 0 ? undefined : ex.grpcStatus,
   };
   if (ex.grpcStatus >= 0) {

@@ -7,6 +7,7 @@ import { corsFields } from "./cors.ts";
 import { type Field, runOps } from "./fields.ts";
 import { formatContext } from "./format.ts";
 import { isGrpc } from "./grpc.ts";
+import { applicationDown } from "./inbound_port.ts";
 import { reply } from "./reply.ts";
 
 /** Error types of RFC 9209, section 2.3. */
@@ -43,6 +44,8 @@ const PROXY_ERRORS: Partial<Record<Code, string>> = {
   P309: "connection_write_timeout",
   P310: "connection_terminated",
   P311: "connection_limit_reached",
+  P312: "connection_refused",
+  P313: "destination_unavailable",
   P401: "connection_limit_reached",
   P402: "proxy_internal_response",
   P403: "proxy_internal_error",
@@ -87,7 +90,8 @@ export function grpcFields(status: number, message: string): Field[] {
 
 export async function rescue(proxy: ProxyContext, ex: Exchange, thrown: unknown): Promise<void> {
   releaseUpstream(ex);
-  const error = thrown instanceof MeshError ? thrown : unexpected(proxy, ex, thrown);
+  let error = thrown instanceof MeshError ? thrown : unexpected(proxy, ex, thrown);
+  if (proxy.inbound !== null) error = applicationDown(proxy.inbound, error);
   const { responder } = ex;
   if (ex.cancelled || error.code === "P112") {
     ex.addFlag("DC");

@@ -16,6 +16,8 @@ import { directoryOf, joinPath } from "../core/path.ts";
 import { BOUND_VARIABLE, GRPC_VARIABLES, YAML_VARIABLES } from "../core/variables.ts";
 import type { NamedPlace } from "../discovery/rule_places.ts";
 import { NetScope } from "../net/net_scope.ts";
+import { APPLICATION_ADDRESS } from "../proxy/inbound_port.ts";
+import { FROM_CONTROL_PLANE_KEY, SERVICE_PORTS_KEY } from "../settings/inbound.ts";
 import {
   formatNetEntry,
   type NetEntry,
@@ -103,6 +105,19 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
   if (admin !== null) grant("listen", hostPort(admin), "cse.protocols.rest-admin.listenAddress");
   if (health !== undefined) grant("listen", hostPort(health), "cse.mesh.healthListenAddress");
   for (const { listen } of tcp) grant("listen", hostPort(listen), "cse.mesh.tcp.listeners");
+  if (config.inbound !== undefined) {
+    const { servicePorts, fromControlPlane } = config.inbound;
+    const { instanceIp: hostname } = config.workload;
+    for (const { port, localPort } of servicePorts) {
+      grant("listen", hostPort({ hostname, port }), SERVICE_PORTS_KEY);
+      connect(hostPort({ hostname: APPLICATION_ADDRESS, port: localPort }), SERVICE_PORTS_KEY);
+    }
+    // Which ports, only the control plane knows.
+    if (fromControlPlane) {
+      grant("listen", hostname.includes(":") ? `[${hostname}]` : hostname, FROM_CONTROL_PLANE_KEY);
+      connect(APPLICATION_ADDRESS, FROM_CONTROL_PLANE_KEY);
+    }
+  }
 
   for (const { host, port } of config.discovery.addresses) {
     connect(hostPort({ hostname: host, port }), REGISTRY_ADDRESS);
