@@ -278,6 +278,19 @@ export const COMMANDS: readonly CommandHelp[] = [
     load: () => import("./sleep.ts"),
   },
   {
+    name: "sleep",
+    usage: "sleep DURATION",
+    summary: "wait, where no other program can (preStop in an image without a shell)",
+    about: [
+      "Ends after that time. The agent's image holds no other program; Kubernetes before 1.30 has no sleep action of",
+      "its own. With it as preStop the agent serves the application that is ending beside it.",
+    ],
+    flags: [],
+    examples: [["mesh-agent sleep 15s", "a quarter of a minute"]],
+    exits: [[0, "the time is over"], [2, "wrong usage"]],
+    load: () => import("./sleep.ts"),
+  },
+  {
     name: "version",
     usage: "version",
     summary: "print the version, and what this runtime can do",
