@@ -224,6 +224,7 @@ async function withAdmin(
 }
 
 const REPORT: SyncReport = {
+  inbound: [],
   version: VERSION,
   nowMs: 5_000,
   ready: true,
