@@ -15,6 +15,7 @@
 import type { Admin } from "./admin/admin.ts";
 import { gaugesOf } from "./admin/gauges.ts";
 import { limitGauges } from "./admin/limit_gauges.ts";
+import { answerHealth, type Readiness, readinessOf } from "./admin/readiness.ts";
 import type { ScopeReport } from "./admin/sync.ts";
 import { type Diagnostic, formatDiagnostic } from "./core/diagnostics.ts";
 import type {
@@ -67,6 +68,10 @@ export interface AgentOptions {
   readonly openDirectory?: (path: string) => RulesDirectory;
   readonly openTransport?: () => Promise<StreamTransport>;
   readonly openHttpClient?: () => Promise<HttpClient>;
+  /** Told when readiness may have changed. */
+  readonly onReadiness?: (readiness: Readiness) => void;
+  /** Asked to end the process, by POST /quitquitquit. */
+  readonly onQuit?: () => void;
   /** What it holds itself to; default: whatever the process may do. */
   readonly scope?: {
     /** `net`: entries of net_entry.ts. `roots`: real paths of what may be read. */
@@ -163,6 +168,15 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     inbound: config.inbound !== undefined,
   });
 
+  const readiness = () => ({
+    world: world.current,
+    state,
+    status: status(),
+    problems: problems(),
+    nowMs: clock.now(),
+  });
+  const tellReadiness = (): void => options.onReadiness?.(readinessOf(readiness(), true));
+
   let admin: Promise<Admin> | undefined;
   /** Loaded when the rules are in, or asked for before: no request of an application waits for it. */
   const loadAdmin = (): Promise<Admin> =>
@@ -180,12 +194,15 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
           restart: [...new Set([...restart.settings, ...restart.rules])],
           denied: denials.list(),
         }),
+        ...(options.onQuit === undefined ? {} : { quit: options.onQuit }),
         clock,
         version: VERSION,
         runtime: `deno ${Deno.version.deno}`,
       })
     );
-  const answerAdmin = async (request: Request): Promise<Response> => (await loadAdmin())(request);
+  const answerAdmin = async (request: Request, peer?: string): Promise<Response> =>
+    (await loadAdmin())(request, peer);
+  let healthServer: AdminServer | undefined;
 
   let gate: ReadGate | null = null;
   const turns = createTurns();
@@ -194,13 +211,18 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     inbound?.close();
     proxy?.close();
     gate?.close();
-    await Promise.all([source?.close(), adminServer?.close()]);
+    await Promise.all([source?.close(), adminServer?.close(), healthServer?.close()]);
     turns.close();
     await accessLog?.close();
   };
 
   try {
-    if (config.listen.admin !== null) adminServer = serveAdmin(config.listen.admin, answerAdmin, log);
+    const { admin, health } = config.listen;
+    if (admin !== null) adminServer = serveAdmin(admin, answerAdmin, log);
+    if (health !== undefined) {
+      healthServer = serveAdmin(health, (request) => answerHealth(request, readiness()), log, "health");
+      log.log("info", `health listening on ${addressText(healthServer.address)}`);
+    }
     gate = await openReadGate();
     ({ proxy, tcpAddresses } = await openProxy({
       config,
@@ -235,6 +257,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     world.onPublish((now, before) => {
       recompiled += now.stats["recompiled"] ?? 0;
       tellPublication(log, config.serviceDiscovery.type, now, before);
+      tellReadiness();
     });
     const plugin = await loading;
     const start = await remembering(config, plugin.start);
@@ -257,6 +280,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       yieldTurn: turns.next,
     });
     await source.ready;
+    tellReadiness();
     if (adminServer !== undefined) await loadAdmin();
     if (world.current.program.clusters.size > MANY_CLUSTERS) await collectGarbage();
   } catch (error) {
@@ -278,6 +302,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     status,
     async drain(deadlineMs = config.proxy.drainMs) {
       state.draining = true;
+      tellReadiness();
       const { inFlight, downstreamConnections } = observer.totals();
       log.log("info", "draining: not ready from now on, no new connections, answers say Connection: close", {
         inFlight,

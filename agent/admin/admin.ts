@@ -1,14 +1,15 @@
 /**
  * The admin API: what people, probes and scrapers ask a running agent.
  *
- * In: a Request (GET or HEAD; POST for /explain). Out: a Response, never cached. Reads the current world and the proxy's
- * state, changes nothing. Unless it listens on an address of the network, the Host must be an IP address, `localhost` or the
+ * In: a Request (GET or HEAD; POST for /explain and /quitquitquit). Out: a Response, never cached. Reads the current world and the
+ * proxy's state; /quitquitquit alone changes something. Unless it listens on an address of the network, the Host must be an IP address, `localhost` or the
  * listen name: a web page that rebinds its own name to 127.0.0.1 is refused.
  *
  * | path | answer |
  * |---|---|
  * | /ready | 200, or 503 with the reasons: listener accepting, first rules in, not draining |
  * | /live | 200 while the process runs |
+ * | POST /quitquitquit | from a loopback address: drains, then the process ends with 0 |
  * | /v1/mesher/version, /v1/mesher/health, /v1/mesher/routeRule/{service}, /v1/mesher/metrics | as Mesher's |
  * | /stats/prometheus | metrics |
  * | /diagnostics | what is wrong with the rules, JSON or `?format=text` |
@@ -27,14 +28,9 @@ import type { Clock } from "../core/ports.ts";
 import type { SourceStatus, World } from "../discovery/types.ts";
 import type { RunningInbound } from "../proxy/inbound.ts";
 import type { AgentConfig } from "../settings/types.ts";
+import { type ProxyState, readinessOf, unreadyReasons } from "./readiness.ts";
 import { mesherRouteRules } from "./route_rule.ts";
-import { cachedText, describeStep, formatSync, type PermissionsReport, syncReport } from "./sync.ts";
-
-/** What the listener is doing. */
-export interface ProxyState {
-  readonly accepting: boolean;
-  readonly draining: boolean;
-}
+import { formatSync, type PermissionsReport, syncReport } from "./sync.ts";
 
 export interface AdminInput {
   readonly config: AgentConfig;
@@ -50,6 +46,8 @@ export interface AdminInput {
   readonly inbound?: () => InboundView | undefined;
   /** What the agent may do. */
   readonly permissions: () => PermissionsReport;
+  /** Ends the agent by draining it, as SIGTERM does; default: it is part of a program that is not ended so. */
+  readonly quit?: () => void;
   readonly clock: Pick<Clock, "now">;
   readonly version: string;
   /** Runtime name and version, e.g. `deno 2.9.6`. */
@@ -59,7 +57,8 @@ export interface AdminInput {
 /** What is told of service ports. */
 export type InboundView = Pick<RunningInbound, "status" | "worldOf">;
 
-export type Admin = (request: Request) => Promise<Response>;
+/** `peer`: address of who asks; default: not known. */
+export type Admin = (request: Request, peer?: string) => Promise<Response>;
 
 const MAX_BODY_CHARS = 64 * 1024;
 /** Of a program, made in one go: well below a millisecond. */
@@ -69,22 +68,14 @@ export function createAdmin(input: AdminInput): Admin {
   const { config, world, state } = input;
   const listenHost = config.listen.admin?.hostname ?? "127.0.0.1";
 
-  /** `brief`: without what the connections say themselves. */
-  const reasons = (brief = false): string[] => {
-    const list: string[] = [];
-    if (!state.accepting && !state.draining) list.push("the proxy is not listening");
-    if (state.draining) list.push("the agent is draining");
-    if (world.current.revision === 0) {
-      const late = input.status().filter(({ step }) => step !== "synced");
-      const why = late.length === 0
-        ? input.problems()[0]?.message
-        : brief
-        ? undefined
-        : late.map((status) => describeStep(status, input.clock.now())).join("; ");
-      list.push(`no rules are in yet${why === undefined ? "" : `: ${why}`}`);
-    }
-    return list;
-  };
+  const readiness = () => ({
+    world: world.current,
+    state,
+    status: input.status(),
+    problems: input.problems(),
+    nowMs: input.clock.now(),
+  });
+  const reasons = (brief = false): string[] => unreadyReasons(readiness(), brief);
 
   const health = (): Response => {
     const why = reasons();
@@ -170,24 +161,38 @@ export function createAdmin(input: AdminInput): Admin {
     return text(`Cannot print format "${format}": want text, json or envoy\n`, 400);
   };
 
-  const answer = (request: Request, url: URL): Response | Promise<Response> => {
+  /** For Jobs, which end only when their sidecars do. Whoever is on this machine may, but no page in its browser. */
+  const quit = (request: Request, peer: string | undefined): Response => {
+    if (peer === undefined || !LOOPBACK.test(peer)) {
+      return text(`Cannot end the agent for ${peer ?? "an unknown peer"}: want a loopback address\n`, 403);
+    }
+    if (request.headers.has("origin") || request.headers.has("sec-fetch-site")) {
+      return text("Cannot end the agent for a web page\n", 403);
+    }
+    if (input.quit === undefined) {
+      return text("Cannot end the agent: it is part of a program; want that program to end it\n", 501);
+    }
+    input.quit();
+    return text("draining; then the agent ends with 0\n");
+  };
+
+  const answer = (request: Request, url: URL, peer: string | undefined): Response | Promise<Response> => {
     const path = url.pathname;
-    if (request.method === "POST" ? path !== "/explain" : !["GET", "HEAD"].includes(request.method)) {
-      return text(`Cannot answer method ${request.method} here\n`, 405, {
-        allow: path === "/explain" ? "GET, HEAD, POST" : "GET, HEAD",
-      });
+    const methods = METHODS[path] ?? ["GET", "HEAD"];
+    if (!methods.includes(request.method)) {
+      return text(`Cannot answer method ${request.method} here\n`, 405, { allow: methods.join(", ") });
     }
     switch (path) {
       case "/":
         return text(INDEX);
       case "/ready": {
-        const why = reasons();
-        const cached = cachedText(world.current, input.clock.now());
-        const rules = cached === undefined ? "" : `: rules ${cached}`;
-        return why.length === 0 ? text(`ready${rules}\n`) : text(`not ready: ${why.join("; ")}\n`, 503);
+        const { ready, text: line } = readinessOf(readiness());
+        return text(`${line}\n`, ready ? 200 : 503);
       }
       case "/live":
         return text("live\n");
+      case "/quitquitquit":
+        return quit(request, peer);
       case "/stats/prometheus":
       case "/v1/mesher/metrics":
         return text(input.expose(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
@@ -221,21 +226,29 @@ export function createAdmin(input: AdminInput): Admin {
     return text(`Cannot find "${path}": want one of these\n\n${INDEX}`, 404);
   };
 
-  return async (request) => {
+  return async (request, peer) => {
     const url = new URL(request.url);
     if (!hostAllowed(request.headers.get("host") ?? url.host, listenHost)) {
       return text("Cannot answer for this Host: want an IP address or localhost\n", 403);
     }
-    const response = await answer(request, url);
+    const response = await answer(request, url, peer);
     if (request.method !== "HEAD") return response;
     await response.body?.cancel();
     return new Response(null, { status: response.status, headers: response.headers });
   };
 }
 
+/** Of paths that take others than GET and HEAD. */
+const METHODS: Readonly<Record<string, readonly string[]>> = {
+  "/explain": ["GET", "HEAD", "POST"],
+  "/quitquitquit": ["POST"],
+};
+const LOOPBACK = /^(?:::ffff:)?127\.|^::1$/i;
+
 const INDEX = `mesh-agent admin
   /ready                             200 when requests are routed by rules
   /live                              200 while the process runs
+  /quitquitquit                      POST from this machine: drains, then ends with 0
   /stats/prometheus                  metrics
   /diagnostics                       findings in the rules (?format=text)
   /sync                              where the rules come from and how fresh they are (?format=text)

@@ -6,7 +6,9 @@ import { compileRules } from "../discovery/offline.ts";
 import type { SourceStatus, World } from "../discovery/types.ts";
 import { EMPTY_PROGRAM } from "../model/model.ts";
 import { buildRouteTables } from "../route/table.ts";
-import { createAdmin, type ProxyState } from "./admin.ts";
+import { createAdmin, type InboundView } from "./admin.ts";
+import { inboundProgram } from "../proxy/inbound_port.ts";
+import type { ProxyState } from "./readiness.ts";
 
 const RULES = compileRules(
   new Map([["rules.yaml", istioserver({ v1: 8081, v2: 8082 }, { v1: 25, v2: 75 })]]),
@@ -32,6 +34,7 @@ function adminOf(more: {
   problems?: readonly Diagnostic[];
   status?: readonly SourceStatus[];
   hostname?: string;
+  inbound?: InboundView;
 } = {}) {
   const config = configOf();
   const admin = createAdmin({
@@ -45,6 +48,7 @@ function adminOf(more: {
     expose: () => "metrics 1\n",
     problems: () => more.problems ?? [],
     status: () => more.status ?? [],
+    inbound: () => more.inbound,
     permissions: () => ({ isolated: true, guard: "runtime", net: [], read: [], restart: [], denied: [] }),
     clock: { now: () => 100_000 },
     version: "9.9.9",
@@ -215,4 +219,77 @@ Deno.test("admin: /sync as JSON and as text", async () => {
   assert.deepEqual([report.ready, report.nowMs, report.version], [true, 100_000, "9.9.9"]);
   assert.deepEqual(report.connections, [WAITING]);
   assert.match((await get("/sync?format=text")).text, /\n {2}step +waiting for 1s\n/);
+});
+
+Deno.test("admin: POST /quitquitquit from this machine ends the agent, and from nowhere else", async () => {
+  let quits = 0;
+  const config = configOf();
+  const input = {
+    config,
+    world: { current: worldOf(1) },
+    state: { accepting: true, draining: false },
+    expose: () => "",
+    problems: () => [],
+    status: () => [],
+    permissions: () => ({
+      isolated: true,
+      guard: "runtime" as const,
+      net: [],
+      read: [],
+      restart: [],
+      denied: [],
+    }),
+    clock: { now: () => 0 },
+    version: "9.9.9",
+  };
+  const admin = createAdmin({ ...input, quit: () => void quits++ });
+  const ask = async (peer: string | undefined, init: RequestInit = {}, to = admin) => {
+    const request = new Request("http://127.0.0.1:30102/quitquitquit", { method: "POST", ...init });
+    return (await to(request, peer)).status;
+  };
+  for (const peer of ["10.0.0.5", "192.168.127.1", "::2", "fe80::1", "::ffff:10.127.0.1", undefined]) {
+    assert.equal(await ask(peer), 403, peer);
+  }
+  assert.equal(await ask("127.0.0.1", { headers: { origin: "http://evil.example" } }), 403);
+  assert.equal(await ask("127.0.0.1", { headers: { "sec-fetch-site": "cross-site" } }), 403);
+  assert.equal(await ask("127.0.0.1", { headers: { host: "evil.example" } }), 403);
+  assert.equal(await ask("127.0.0.1", { method: "GET" }), 405);
+  assert.equal(quits, 0);
+  assert.equal(await ask("127.0.0.1", {}, createAdmin(input)), 501);
+  for (const peer of ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"]) {
+    assert.equal(await ask(peer), 200, peer);
+  }
+  assert.equal(quits, 4);
+});
+
+Deno.test("admin: explains a request to a service port by the port's own world", async () => {
+  const program = inboundProgram({ protocol: "rest", cluster: "inbound|8084||", localPort: 8080 }, 8084);
+  const inbound: InboundView = {
+    status: () => [{
+      address: "10.0.0.5:8084",
+      protocol: "rest",
+      application: "127.0.0.1:8080",
+      from: "settings",
+      check: "none",
+    }],
+    worldOf: (port) =>
+      port === 8084 ? { ...worldOf(1), program, tables: buildRouteTables(program) } : undefined,
+  };
+  // Rules need not be in: nothing of them decides.
+  const ask = adminOf({ inbound, revision: 0 });
+  const url = encodeURIComponent("http://10.0.0.5:8084/a");
+  const { status, text } = await ask(`/explain?direction=inbound&url=${url}`);
+  assert.equal(status, 200);
+  assert.match(text, /Goes to inbound\|8084\|\|[^]*127\.0\.0\.1:8080[^]*x-forwarded-client-cert/);
+  const other = await ask("/explain?direction=inbound&url=http://10.0.0.5/");
+  assert.deepEqual([other.status, other.text], [
+    400,
+    'Cannot explain "http://10.0.0.5/": port 80 is no service port; want one of 10.0.0.5:8084\n',
+  ]);
+  assert.equal((await ask("/explain?direction=inbound&url=nonsense")).status, 400);
+  assert.match(
+    (await adminOf()("/explain?direction=inbound&url=http://x:8084/")).text,
+    /port 8084 is no service port; want one \(--service-ports\)/,
+  );
+  assert.equal(JSON.parse((await ask("/sync")).text).inbound[0].address, "10.0.0.5:8084");
 });

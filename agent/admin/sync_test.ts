@@ -227,3 +227,25 @@ Deno.test("versions and nonces of a control plane do not steer the terminal", ()
   assert.match(text, /CDS {3}1\\u001b\[2J +\\u000a /);
   assert.match(text, /refused: CDS version \\u001b]0;x,/);
 });
+
+Deno.test("sync: service ports with the application's check", () => {
+  const port = { protocol: "rest", application: "127.0.0.1:8080", from: "settings" } as const;
+  const text = formatSync(reportOf({
+    inbound: [
+      { ...port, address: "10.0.0.5:8084", check: "failing", reason: "GET / was answered 500\nx" },
+      { ...port, address: "10.0.0.5:8085", check: "passing" },
+      { ...port, address: "10.0.0.5:8086", check: "pending" },
+      { ...port, address: "10.0.0.5:8087", check: "none", from: "listener a" },
+    ],
+  }));
+  const rows = text.split("\n");
+  const at = rows.findIndex((row) => row.startsWith("inbound"));
+  assert.equal(
+    rows[at]?.replace(/ +/g, " ").replace(/500.*x$/, "500"),
+    "inbound 10.0.0.5:8084 rest to 127.0.0.1:8080, check fails: GET / was answered 500",
+  );
+  assert.match(rows[at + 1]!, /^ +10\.0\.0\.5:8085 rest to 127\.0\.0\.1:8080, check passes$/);
+  assert.match(rows[at + 2]!, /8086 rest to 127\.0\.0\.1:8080, check pending$/);
+  assert.match(rows[at + 3]!, /8087 rest to 127\.0\.0\.1:8080 {2}\(listener a\)$/);
+  assert.equal(formatSync(reportOf()).includes("inbound"), false);
+});

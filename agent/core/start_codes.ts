@@ -148,7 +148,17 @@ export const START_CODES = {
   N130: { severity: "error", hint: "mesh-agent help vm shows what it reads and writes." },
   N118: {
     severity: "error",
-    hint: "mesh-agent version --capabilities shows what this runtime can do; start the agent on Deno 2.9, or change the setting.",
+    hint:
+      "mesh-agent version --capabilities shows what this runtime can do; start the agent on Deno 2.9, or change the setting.",
+  },
+  N120: {
+    severity: "warning",
+    hint:
+      "The agent works on. In the unit use Type=simple, and mesh-agent wait where others wait for the agent.",
+  },
+  N121: {
+    severity: "warning",
+    hint: "Give cse.mesh.readinessFile a path in a directory that the agent's user may write.",
   },
   N113: { severity: "warning", hint: "Restart the agent; mesh-agent permissions prints its rights." },
 } as const;

@@ -1,5 +1,5 @@
 /**
- * The admin API's listener, on Deno.serve.
+ * The listeners of the admin API and of health, on Deno.serve.
  *
  * @example
  * ```ts ignore
@@ -22,14 +22,15 @@ const CLOSE_MS = 1000;
 /** Throws MeshError N101 to N103 when the address cannot be had. */
 export function serveAdmin(
   listen: StreamAddress,
-  handle: (request: Request) => Response | Promise<Response>,
+  handle: (request: Request, peer: string) => Response | Promise<Response>,
   log: Log,
+  name: "rest-admin" | "health" = "rest-admin",
 ): AdminServer {
   let server: HttpServer;
   try {
     server = serveHttp(listen, {
-      what: "the admin listener",
-      handle,
+      what: name === "health" ? "the health listener" : "the admin listener",
+      handle: (request, { hostname }) => handle(request, hostname),
       onError(error) {
         log.log("error", "admin request failed", { error: String(error) });
         return new Response("The agent could not answer; see its log.\n", { status: 500 });
@@ -37,7 +38,7 @@ export function serveAdmin(
       log,
     });
   } catch (error) {
-    throw listenError("rest-admin", listen, error);
+    throw listenError(name, listen, error);
   }
   return {
     address: server.address,

@@ -8,7 +8,7 @@
  * Spellings of Mesher 1.5 to 1.8 and go-chassis 1 and 2; `cse` stands for both roots, cse and servicecomb.
  */
 
-import { BOUND_VARIABLE, GRPC_VARIABLES, YAML_VARIABLES } from "../core/variables.ts";
+import { BOUND_VARIABLE, GRPC_VARIABLES, SYSTEMD_VARIABLES, YAML_VARIABLES } from "../core/variables.ts";
 
 /** The form of a value as it is written. */
 export type Form =
@@ -414,13 +414,14 @@ export const ENV_NAMES: readonly string[] = [
 
 /**
  * What deno.json grants: {@link ENV_NAMES}, `MESH_*` for `${MESH_...}` in files, all of Istio's node metadata, the
- * runtime's bound on I/O events (net/read_gate.ts), and what libraries ask for: the position parser of YAML two, grpc-js its own
+ * runtime's bound on I/O events (net/read_gate.ts), what systemd says (net/announce.ts), and what libraries ask for: the position parser of YAML two, grpc-js its own
  * (it throws without them; no proxy variable is among them, so none can be obeyed).
  */
 export const ENV_PERMISSIONS: readonly string[] = [
   ...ENV_NAMES.filter((name) => !name.startsWith("ISTIO_META")),
   BOUND_VARIABLE,
   ...GRPC_VARIABLES,
+  ...SYSTEMD_VARIABLES,
   "ISTIO_METAJSON_*",
   "ISTIO_META_*",
   ...YAML_VARIABLES,
