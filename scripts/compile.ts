@@ -44,6 +44,8 @@ export function compileArguments(
     // `deno task ok` checks the types, with the version that they are written for.
     "--no-check",
     "--no-prompt",
+    // It would be /tmp/deno-compile-mesh-agent.cache, which anybody may have put there, and which the runtime takes machine code from.
+    "--no-code-cache",
     ...(config.unstable ?? []).map((feature) => `--unstable-${feature}`),
     ...permissionFlags(config.permissions?.default ?? {}),
     `--v8-flags=${V8_FLAGS.join(",")}`,
