@@ -142,3 +142,10 @@ Deno.test("access log: a sink that hangs costs lines, not memory; a broken one i
   log.record(recordOf());
   assert.equal(log.dropped, lost + 2);
 });
+
+Deno.test("access log: inbound traffic says so, at the end of the text, early in the JSON", () => {
+  assert.match(textLine(recordOf({ inbound: true })), /=ok\/\d+ inbound\n$/);
+  assert.doesNotMatch(textLine(recordOf()), /bound\n$/);
+  assert.equal(JSON.parse(jsonLine(recordOf({ inbound: true }))).direction, "inbound");
+  assert.equal("direction" in JSON.parse(jsonLine(recordOf())), false);
+});

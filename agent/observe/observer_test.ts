@@ -95,3 +95,50 @@ Deno.test("observer: series by cluster are bounded", () => {
   assert.match(text, /cluster="other",class="2xx"\} 2/);
   assert.doesNotMatch(text, /cluster="c"/);
 });
+
+Deno.test("observer: with inbound traffic every series of traffic says its direction, and totals are of both", () => {
+  const observer = createObserver({ inbound: true, gauges: () => [{ name: "g", help: "g", value: 1 }] });
+  observer.requestStarted();
+  observer.request(recordOf({ status: 200 }));
+  for (const status of [502, 200]) {
+    observer.inbound.requestStarted();
+    observer.inbound.request(recordOf({
+      status,
+      flags: status === 502 ? "UF" : "",
+      upstreamCluster: "inbound|8084||",
+      inbound: true,
+    }));
+  }
+  observer.inbound.requestStarted();
+  observer.inbound.downstreamConnection(1);
+  observer.inbound.count("tcp_connections_total");
+  const lines = observer.expose().split("\n");
+  for (
+    const line of [
+      'mesh_agent_requests_total{direction="outbound"} 1',
+      'mesh_agent_requests_total{direction="inbound"} 2',
+      'mesh_agent_requests_in_flight{direction="inbound"} 1',
+      'mesh_agent_responses_total{direction="inbound",class="5xx"} 1',
+      'mesh_agent_responses_total{direction="outbound",class="5xx"} 0',
+      'mesh_agent_response_flags_total{direction="inbound",flag="UF"} 1',
+      'mesh_agent_cluster_responses_total{direction="inbound",cluster="inbound|8084||",class="2xx"} 1',
+      'mesh_agent_attempts_total{direction="outbound",outcome="ok"} 1',
+      'mesh_agent_downstream_connections{direction="inbound"} 1',
+      'mesh_agent_downstream_connections{direction="outbound"} 0',
+      'mesh_agent_tcp_connections_total{direction="inbound"} 1',
+      'mesh_agent_tcp_connections_total{direction="outbound"} 0',
+      'mesh_agent_request_duration_milliseconds_count{direction="inbound"} 2',
+      'mesh_agent_request_duration_milliseconds_count{direction="outbound"} 1',
+      "mesh_agent_g 1",
+    ]
+  ) assert.ok(lines.includes(line), line);
+  // One head for each family, however many directions.
+  const heads = lines.filter((line) => line.startsWith("# TYPE"));
+  assert.equal(new Set(heads).size, heads.length);
+  assert.deepEqual(observer.totals(), {
+    requests: 3,
+    inFlight: 1,
+    downstreamConnections: 1,
+    upstreamConnections: 0,
+  });
+});

@@ -167,3 +167,43 @@ Deno.test("scope: what a restart would change", () => {
   ]);
   assert.deepEqual(scopeChange(now, now), []);
 });
+
+Deno.test("scope: service ports listen on the workload's address and lead to the application, exactly", () => {
+  const env = { INSTANCE_IP: "10.0.0.5", SERVICE_PORTS: "rest:8084,tcp:3306:3307" };
+  const { grants, runtime, net } = scopeOf(
+    settings("cse: {mesh: {permissions: {net: [192.0.2.1]}}}", env),
+    { ...FACTS, nameservers: [] },
+  );
+  assert.deepEqual(grants.filter((g) => g.because === "cse.mesh.inbound.servicePorts"), [
+    { right: "listen", value: "10.0.0.5:8084", because: "cse.mesh.inbound.servicePorts" },
+    { right: "connect", value: "127.0.0.1:8084", because: "cse.mesh.inbound.servicePorts" },
+    { right: "listen", value: "10.0.0.5:3306", because: "cse.mesh.inbound.servicePorts" },
+    { right: "connect", value: "127.0.0.1:3307", because: "cse.mesh.inbound.servicePorts" },
+  ]);
+  assert.deepEqual(net, ["127.0.0.1:8084", "127.0.0.1:3307", "192.0.2.1"]);
+  assert.deepEqual(runtime.net, [
+    "127.0.0.1:30101",
+    "127.0.0.1:30102",
+    "10.0.0.5:8084",
+    "10.0.0.5:3306",
+    "127.0.0.1:8084",
+    "127.0.0.1:3307",
+    "192.0.2.1",
+  ]);
+});
+
+Deno.test("scope: ports that a control plane will name are any of the workload's address", () => {
+  const chassis = `cse:
+  service: {registry: {serviceDiscovery: {type: pilotv2, address: "grpc://192.0.2.9:15010"}}}
+  mesh: {inbound: {fromControlPlane: true}, permissions: {net: [192.0.2.1]}}
+`;
+  const { runtime } = scopeOf(settings(chassis, { INSTANCE_IP: "fd00::5" }), { ...FACTS, nameservers: [] });
+  assert.deepEqual(runtime.net, [
+    "127.0.0.1:30101",
+    "127.0.0.1:30102",
+    "[fd00::5]",
+    "127.0.0.1",
+    "192.0.2.9:15010",
+    "192.0.2.1",
+  ]);
+});
