@@ -40,7 +40,7 @@ import * as problem from "./problems.ts";
 import { ReceiveWindow } from "./receive_window.ts";
 import { Sending } from "./sending.ts";
 import { Http2Stream } from "./stream.ts";
-import { IGNORE, LAST_STREAM_ID, StreamTable } from "./stream_table.ts";
+import { IGNORE, LAST_STREAM_ID, type OpenStreams, StreamTable } from "./stream_table.ts";
 
 export type { Http2Handler } from "./handler.ts";
 export { HeadPool } from "./header_rules.ts";
@@ -126,7 +126,7 @@ export class Http2Connection {
   }
 
   /** Those that are not over, by number. */
-  get streams(): ReadonlyMap<number, Http2Stream> {
+  get streams(): Pick<OpenStreams, "size" | "get" | "values"> {
     return this.#streams.open;
   }
 
@@ -278,7 +278,7 @@ export class Http2Connection {
   #endStreams(code: number, number: number): void {
     this.failed = this.#reader.stopped = true;
     this.#dataStream = null;
-    const streams = [...this.streams.values()];
+    const streams = this.streams.values();
     this.#streams.open.clear();
     for (const stream of streams) {
       stream.closed = true;
@@ -293,7 +293,7 @@ export class Http2Connection {
     const window = this.limits.streamWindow;
     const receive = this.settingsAcknowledged ? window : Math.max(window, DEFAULT_WINDOW);
     const stream = new Http2Stream(id, this.peer.initialWindowSize, receive);
-    this.#streams.open.set(id, stream);
+    this.#streams.open.add(stream);
     return stream;
   }
 
@@ -613,7 +613,7 @@ export class Http2Connection {
     const debug = latin1(buf, start, Math.min(end, start + MAX_DEBUG_BYTES));
     this.#handler.goAway(lastId, code, debug);
     if (!this.server) {
-      for (const stream of [...this.streams.values()]) {
+      for (const stream of this.streams.values()) {
         if (stream.id <= lastId || stream.closed) continue;
         this.#remove(stream);
         this.#handler.reset(stream, problem.REFUSED_STREAM, true, 0);

@@ -22,6 +22,8 @@ export class Http2Stream {
   /** DATA that was handed over and not `consumed` yet, bytes. */
   held = 0;
   // ---- for the connection
+  /** In its table. */
+  next: Http2Stream | null = null;
   /** The final head was received. */
   headReceived = false;
   /** The final head was sent. */

@@ -11,8 +11,71 @@ const CLOSED_RING = 16;
 /** Streams reset by us whose late frames are still told from nonsense. */
 const MAX_REMEMBERED_RESETS = 1000;
 
+const FIRST_SLOTS = 8;
+
+/**
+ * Streams that are not over, by number. A Map would keep the garbage collector busy: it makes itself anew after so many insertions, its
+ * older selves point to the newer ones, and whatever these held (whole exchanges) outlives every collection of the young generation.
+ */
+export class OpenStreams {
+  size = 0;
+  #slots: (Http2Stream | null)[] = [];
+
+  get(id: number): Http2Stream | undefined {
+    let stream = this.#slots[this.#slotOf(id)] ?? null;
+    while (stream !== null && stream.id !== id) stream = stream.next;
+    return stream ?? undefined;
+  }
+
+  add(stream: Http2Stream): void {
+    if (++this.size > this.#slots.length) this.#grow();
+    this.#put(stream);
+  }
+
+  delete(stream: Http2Stream): void {
+    const slot = this.#slotOf(stream.id);
+    let before: Http2Stream | null = null;
+    let at = this.#slots[slot] ?? null;
+    while (at !== null && at !== stream) [before, at] = [at, at.next];
+    if (at === null) return;
+    if (before === null) this.#slots[slot] = stream.next;
+    else before.next = stream.next;
+    stream.next = null;
+    this.size--;
+  }
+
+  clear(): void {
+    this.#slots = [];
+    this.size = 0;
+  }
+
+  /** In the order of their numbers. */
+  values(): Http2Stream[] {
+    const all: Http2Stream[] = [];
+    for (let stream of this.#slots) for (; stream !== null; stream = stream.next) all.push(stream);
+    return all.sort((a, b) => a.id - b.id);
+  }
+
+  /** Numbers go up in steps of two. */
+  #slotOf(id: number): number {
+    return id >> 1 & this.#slots.length - 1;
+  }
+
+  #put(stream: Http2Stream): void {
+    const slot = this.#slotOf(stream.id);
+    stream.next = this.#slots[slot] ?? null;
+    this.#slots[slot] = stream;
+  }
+
+  #grow(): void {
+    const all = this.values();
+    this.#slots = new Array<Http2Stream | null>(Math.max(FIRST_SLOTS, 2 * this.#slots.length)).fill(null);
+    for (const stream of all) this.#put(stream);
+  }
+}
+
 export class StreamTable {
-  readonly open = new Map<number, Http2Stream>();
+  readonly open = new OpenStreams();
   /** Number of our next stream. */
   nextId = 1;
   /** Highest stream of the peer's that was taken. */
@@ -27,7 +90,7 @@ export class StreamTable {
 
   remove(stream: Http2Stream): void {
     stream.closed = true;
-    this.open.delete(stream.id);
+    this.open.delete(stream);
     const ring = this.#closedRing ??= new Int32Array(CLOSED_RING);
     ring[this.#closedCount++ & (CLOSED_RING - 1)] = stream.id;
   }
