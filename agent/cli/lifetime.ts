@@ -2,6 +2,8 @@
 import type { RunningAgent } from "../agent.ts";
 import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import type { Log } from "../core/ports.ts";
+import type { Announcer } from "../net/announce.ts";
+import { systemClock } from "../net/clock.ts";
 import { surviveRejections } from "../net/survive.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { ExitCode } from "./command.ts";
@@ -11,6 +13,10 @@ export interface LifetimeOptions {
   readonly log: Log;
   /** Rereads the settings on SIGHUP; undefined when they cannot be used (already told). */
   readonly reread?: () => Promise<AgentConfig | undefined>;
+  /** Is closed at the end. Signs of life come from this process itself, whose event loop is the agent's. */
+  readonly announcer?: Announcer;
+  /** Ends it as the first signal does. */
+  readonly quit?: Promise<void>;
   /** Told once, when the first signal to end has come. */
   readonly onEnd?: () => void;
 }
@@ -23,11 +29,15 @@ export async function untilSignal(
   starting: RunningAgent | Promise<RunningAgent>,
   options: LifetimeOptions,
 ): Promise<ExitCode> {
-  const { log } = options;
+  const { log, announcer } = options;
   let signals = 0;
   let first = () => {};
   let second = () => {};
   const asked = new Promise<void>((resolve) => first = resolve);
+  options.quit?.then(() => {
+    log.log("info", "asked to end by POST /quitquitquit");
+    first();
+  });
   const insisted = new Promise<void>((resolve) => second = resolve);
   const end = () => (++signals === 1 ? first : second)();
   const hup = () => {
@@ -44,10 +54,12 @@ export async function untilSignal(
   };
   const ignoreSignals = onSignals({ end, hangUp: hup, report });
   const ignoreRejections = surviveRejections(log);
+  const stopLiving = liveOn(announcer);
   try {
     const agent = await Promise.race([starting, insisted.then(() => null)]);
     if (agent === null) return 0;
     await asked;
+    announcer?.stopping();
     options.onEnd?.();
     await Promise.race([
       agent.drain(),
@@ -61,13 +73,33 @@ export async function untilSignal(
   } finally {
     ignoreSignals();
     ignoreRejections();
+    stopLiving();
+    await announcer?.close();
   }
 }
 
-async function reread(agent: RunningAgent, { log, reread }: LifetimeOptions): Promise<void> {
+/** A sign of life twice in the time that systemd expects one. */
+function liveOn(announcer: Announcer | undefined): () => void {
+  if (announcer?.watchdogMs === undefined) return () => {};
+  const halfMs = announcer.watchdogMs / 2;
+  let cancel = () => {};
+  const live = () => {
+    announcer.alive();
+    cancel = systemClock.after(halfMs, live);
+  };
+  live();
+  return () => cancel();
+}
+
+async function reread(agent: RunningAgent, { log, reread, announcer }: LifetimeOptions): Promise<void> {
   log.log("info", "SIGHUP: rereading settings and rules");
-  const next = await reread?.();
-  const keys = await agent.reload(next);
+  announcer?.reloading();
+  let keys: readonly string[];
+  try {
+    keys = await agent.reload(await reread?.());
+  } finally {
+    announcer?.reloaded();
+  }
   if (keys.length > 0) {
     const message = `Cannot apply ${keys.join(", ")} while running: want a restart`;
     log.log("warn", formatDiagnostic(diagnostic("N105", message, { file: agent.config.confDirectory })));

@@ -2,11 +2,14 @@
 import type { Diagnostic } from "../core/diagnostics.ts";
 import { formatDiagnostic } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
+import { SYSTEMD_VARIABLES } from "../core/variables.ts";
 import type { Log } from "../core/ports.ts";
+import { openAnnouncer } from "../net/announce.ts";
 import { createLog } from "../net/log.ts";
 import { formatConfig, jsonConfig } from "../settings/format.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { Run } from "./command.ts";
+import { environment } from "./environment.ts";
 import { loadSettings, settingsText } from "./load_settings.ts";
 import { onSignals } from "./signals.ts";
 
@@ -43,9 +46,17 @@ export const run: Run = async (args, terminal) => {
     if (next.config === undefined) log.log("error", "the settings have errors: the old ones stay");
     return next.config;
   };
+  const { variables } = environment(SYSTEMD_VARIABLES);
+  giveUpWriting(config, variables);
+  const announcer = openAnnouncer({
+    readinessFile: config.readinessFile,
+    log,
+    env: (name) => variables.get(name),
+    pid: Deno.pid,
+  });
   if (config.isolation) {
     const { runIsolated } = await import("../supervisor/isolated.ts");
-    const supervisor = runIsolated(config, { log, logOptions, reread });
+    const supervisor = runIsolated(config, { log, logOptions, announcer, reread });
     const ignore = onSignals(supervisor);
     return await supervisor.ended.finally(ignore);
   }
@@ -53,14 +64,27 @@ export const run: Run = async (args, terminal) => {
     import("../agent.ts"),
     import("./lifetime.ts"),
   ]);
-  const starting = startAgent(config, { log }).then((agent) => {
+  const quit = Promise.withResolvers<void>();
+  const options = { log, onReadiness: announcer.readiness, onQuit: quit.resolve };
+  const starting = startAgent(config, options).then((agent) => {
+    announcer.listening();
     if (agent.world.current.revision === 0) {
       log.log("warn", "no rules are in yet: requests are answered 503 (not synced) until they are");
     }
     return agent;
   });
-  return await untilSignal(starting, { log, reread });
+  return await untilSignal(starting, { log, reread, announcer, quit: quit.promise });
 };
+
+/** The right to write is for cache, readiness file and systemd. A process with all rights was meant to have them. */
+function giveUpWriting(
+  { cacheDir, readinessFile }: AgentConfig,
+  variables: ReadonlyMap<string, string>,
+): void {
+  if (cacheDir !== "" || readinessFile !== "" || variables.has("NOTIFY_SOCKET")) return;
+  if (Deno.permissions.querySync({ name: "run" }).state === "granted") return;
+  Deno.permissions.revokeSync({ name: "write" });
+}
 
 function tell(log: Log, diagnostics: readonly Diagnostic[]): void {
   const level = { error: "error", warning: "warn", info: "info" } as const;

@@ -12,6 +12,7 @@
 import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import type { Log } from "../core/ports.ts";
 import { systemClock } from "../net/clock.ts";
+import type { Announcer } from "../net/announce.ts";
 import type { LogOptions } from "../net/log.ts";
 import { restartText } from "../net/rights.ts";
 import type { AgentConfig } from "../settings/types.ts";
@@ -23,6 +24,7 @@ import { supervise, type Supervisor } from "./supervise.ts";
 export interface IsolatedOptions {
   readonly log: Log;
   readonly logOptions: Pick<LogOptions, "level" | "format">;
+  readonly announcer: Announcer;
   /** Undefined when the settings cannot be used (already told). */
   readonly reread: () => Promise<AgentConfig | undefined>;
   /** Entry point of the worker; default: worker.ts. */
@@ -56,12 +58,13 @@ function withCache(config: AgentConfig, log: Log): AgentConfig {
 
 /** Never rejects by itself; see {@link Supervisor.ended}. */
 export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supervisor {
-  const { log, logOptions, reread } = options;
+  const { log, logOptions, announcer, reread } = options;
   let scope: Scope | undefined;
   return supervise({
     config,
     log,
     clock: systemClock,
+    announcer,
     async spawn(given, hear) {
       const config = withCache(given, log);
       const facts = await readFacts(config, options.worker);

@@ -1,6 +1,7 @@
 /** What the supervisor and the worker with the agent say to each other. Everything here structured-clones. */
 import type { Code } from "../core/codes.ts";
 import type { StreamAddress } from "../core/ports.ts";
+import type { Readiness } from "../admin/readiness.ts";
 import type { ScopeReport } from "../admin/sync.ts";
 import type { LogOptions } from "../net/log.ts";
 import type { AgentConfig } from "../settings/types.ts";
@@ -43,4 +44,9 @@ export type FromWorker =
   /** It is of no use any more. */
   | { readonly type: "died"; readonly reason: string }
   | { readonly type: "drained" }
+  | { readonly type: "readiness"; readonly readiness: Readiness }
+  /** What `reload` asked for is done. */
+  | { readonly type: "reloaded" }
+  /** It was asked to end the process (POST /quitquitquit). */
+  | { readonly type: "quit" }
   | { readonly type: "pong" };

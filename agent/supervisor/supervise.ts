@@ -3,8 +3,8 @@
  *
  * In: a way to spawn workers, a clock, a log. Out: an exit code, or the MeshError of an agent that could not start. A dead
  * worker is replaced after 100 ms, then 200 ms, up to 5 s; when it has died more than {@link MAX_DEATHS} times within
- * {@link DEATHS_WITHIN_MS} the process ends with the reason (N111). A worker that leaves {@link MAX_MISSED} pings in a row
- * unanswered hangs, and is killed and replaced as well.
+ * {@link DEATHS_WITHIN_MS} the process ends with the reason (N111). A worker that answers no ping for {@link SILENT_MS} hangs, and
+ * is killed and replaced as well. Each answer is a sign of life for systemd, too: the supervisor alone gives none.
  *
  * @example
  * ```ts ignore
@@ -15,6 +15,7 @@
  */
 import { MeshError } from "../core/errors.ts";
 import type { Clock, Log } from "../core/ports.ts";
+import type { Announcer } from "../net/announce.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { FromWorker, Listening, ToWorker } from "./messages.ts";
 
@@ -28,6 +29,8 @@ export interface SuperviseOptions {
   readonly config: AgentConfig;
   readonly log: Log;
   readonly clock: Clock;
+  /** Is closed when the agent has ended. */
+  readonly announcer: Announcer;
   /** Starts a worker with the rights that `config` needs and has it start the agent. May throw MeshError. */
   readonly spawn: (config: AgentConfig, hear: (message: FromWorker) => void) => Promise<WorkerLink>;
   /** Rereads the settings on SIGHUP, and tells which rights would be others after a restart; undefined: they cannot be used. */
@@ -49,20 +52,25 @@ export const MAX_DEATHS = 5;
 export const DEATHS_WITHIN_MS = 60_000;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5_000;
+/** At most; half of what systemd expects when that is less. */
 export const PING_MS = 10_000;
-export const MAX_MISSED = 6;
+/** An agent that has not answered for this long hangs, ms. */
+export const SILENT_MS = 60_000;
 /** What an agent may take to end after its own deadline of the drain, ms. */
 export const DRAIN_GRACE_MS = 5_000;
 
 export function supervise(options: SuperviseOptions): Supervisor {
-  const { log, clock, spawn } = options;
-  const { promise: ended, resolve, reject } = Promise.withResolvers<0 | 1>();
+  const { log, clock, spawn, announcer } = options;
+  const { promise: settled, resolve, reject } = Promise.withResolvers<0 | 1>();
+  const ended = settled.finally(() => announcer.close());
+  const pingMs = Math.min(PING_MS, (announcer.watchdogMs ?? Infinity) / 2);
   let config = options.config;
   let worker: WorkerLink | undefined;
   /** Counts workers: what a replaced one still says is not heard. */
   let generation = 0;
   let started = false;
   let draining = false;
+  let reloading = false;
   let over = false;
   let deaths: { readonly at: number; readonly reason: string }[] = [];
   let waitMs = FIRST_WAIT_MS;
@@ -105,6 +113,8 @@ export function supervise(options: SuperviseOptions): Supervisor {
       case "started":
         if (started) log.log("info", "the agent is back");
         started = true;
+        announcer.listening();
+        announcer.alive();
         config = pinned(config, message.listening);
         return;
       case "refused": {
@@ -118,8 +128,18 @@ export function supervise(options: SuperviseOptions): Supervisor {
         return died(message.reason);
       case "drained":
         return finish(() => resolve(0));
+      case "readiness":
+        return announcer.readiness(message.readiness);
+      case "reloaded":
+        reloading = false;
+        return announcer.reloaded();
+      case "quit":
+        log.log("info", "asked to end by POST /quitquitquit");
+        if (!draining) end();
+        return;
       case "pong":
         unanswered = 0;
+        announcer.alive();
     }
   };
 
@@ -128,6 +148,12 @@ export function supervise(options: SuperviseOptions): Supervisor {
     cancelPing();
     worker?.terminate();
     worker = undefined;
+    announcer.readiness({ ready: false, text: "not ready: the agent died and is started again" });
+    if (reloading) {
+      // The next one reads everything anew.
+      reloading = false;
+      announcer.reloaded();
+    }
     if (draining) {
       log.log("error", "the agent died while it drained", { reason });
       return finish(() => resolve(1));
@@ -154,39 +180,45 @@ export function supervise(options: SuperviseOptions): Supervisor {
   };
 
   const ping = (): void => {
-    cancelPing = clock.after(PING_MS, () => {
-      if (unanswered >= MAX_MISSED) return died(`it has not answered for ${MAX_MISSED * PING_MS / 1000} s`);
+    cancelPing = clock.after(pingMs, () => {
+      if (unanswered * pingMs >= SILENT_MS) return died(`it has not answered for ${SILENT_MS / 1000} s`);
       unanswered++;
       worker?.post({ type: "ping" });
       ping();
     });
   };
 
+  const end = (): void => {
+    if (draining) {
+      log.log("warn", "second signal: ending at once");
+      return finish(() => resolve(0));
+    }
+    draining = true;
+    announcer.stopping();
+    if (worker === undefined && started) return finish(() => resolve(0));
+    worker?.post({ type: "drain" });
+    cancelPing();
+    cancelWait = clock.after(config.proxy.drainMs + DRAIN_GRACE_MS, () => {
+      log.log("error", "the agent does not end: it is killed");
+      finish(() => resolve(1));
+    });
+  };
+
   start();
   return {
     ended,
-    end() {
-      if (draining) {
-        log.log("warn", "second signal: ending at once");
-        return finish(() => resolve(0));
-      }
-      draining = true;
-      if (worker === undefined && started) return finish(() => resolve(0));
-      worker?.post({ type: "drain" });
-      cancelPing();
-      cancelWait = clock.after(config.proxy.drainMs + DRAIN_GRACE_MS, () => {
-        log.log("error", "the agent does not end: it is killed");
-        finish(() => resolve(1));
-      });
-    },
+    end,
     async hangUp() {
       log.log("info", "SIGHUP: rereading settings and rules");
+      announcer.reloading();
       try {
         const next = await options.reread();
+        reloading = worker !== undefined;
         worker?.post(next === undefined ? { type: "reload", restart: [] } : { type: "reload", ...next });
       } catch (error) {
         log.log("error", "Cannot reread", { error: error instanceof Error ? error.message : String(error) });
       }
+      if (!reloading) announcer.reloaded();
     },
     report: () => worker?.post({ type: "report" }),
   };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { MeshError } from "../core/errors.ts";
+import type { Announcer } from "../net/announce.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { ManualClock } from "../../tests/harness/clock.ts";
 import { configOf } from "../../tests/harness/world.ts";
@@ -8,8 +9,8 @@ import {
   DEATHS_WITHIN_MS,
   DRAIN_GRACE_MS,
   MAX_DEATHS,
-  MAX_MISSED,
   PING_MS,
+  SILENT_MS,
   supervise,
   type SuperviseOptions,
 } from "./supervise.ts";
@@ -29,10 +30,27 @@ const LISTENING = {
 };
 
 /** Everything that is already resolved has had its turn. */
-const settle = () =>
-  new Promise<void>((resolve) => queueMicrotask(() => queueMicrotask(() => queueMicrotask(resolve))));
+const settle = async () => {
+  for (let i = 0; i < 10; i++) await Promise.resolve();
+};
 
-function rig(more: Partial<SuperviseOptions> = {}) {
+/** Keeps what is announced, and pays no heed to it. */
+function announcerOf(told: string[], watchdogMs?: number): Announcer {
+  return {
+    listening: () => void told.push("listening"),
+    readiness: ({ text }) => void told.push(text),
+    reloading: () => void told.push("reloading"),
+    reloaded: () => void told.push("reloaded"),
+    alive: () => void told.push("alive"),
+    stopping: () => void told.push("stopping"),
+    watchdogMs,
+    close: () => Promise.resolve(void told.push("closed")),
+  };
+}
+
+type RigOptions = Partial<SuperviseOptions> & { readonly watchdogMs?: number };
+
+function rig(more: RigOptions = {}) {
   const clock = new ManualClock();
   const workers: FakeWorker[] = [];
   const lines: string[] = [];
@@ -46,9 +64,11 @@ function rig(more: Partial<SuperviseOptions> = {}) {
       tcp: [{ listen: { hostname: "127.0.0.1", port: 0 }, host: "db", port: 1 }],
     },
   };
+  const told: string[] = [];
   const supervisor = supervise({
     config,
     clock,
+    announcer: announcerOf(told, more.watchdogMs),
     log: {
       level: "debug",
       log: (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
@@ -76,10 +96,10 @@ function rig(more: Partial<SuperviseOptions> = {}) {
   supervisor.ended.then((code) => outcome = code, (error) => outcome = error);
   const last = () => workers.at(-1)!;
   const types = () => last().heard.map(({ type }) => type);
-  return { clock, workers, lines, supervisor, last, types, outcome: () => outcome, config };
+  return { clock, workers, lines, told, supervisor, last, types, outcome: () => outcome, config };
 }
 
-async function started(more: Partial<SuperviseOptions> = {}) {
+async function started(more: RigOptions = {}) {
   const all = rig(more);
   await settle();
   await all.last().say({ type: "started", listening: LISTENING });
@@ -223,12 +243,12 @@ Deno.test("supervise: a worker that dies while it drains, or does not end, is th
 
 Deno.test("supervise: a worker that answers no ping is killed and replaced, one that does is left alone", async () => {
   const { clock, workers, last, lines } = await started();
-  for (let i = 0; i < 3 * MAX_MISSED; i++) {
+  for (let i = 0; i < 3 * SILENT_MS / PING_MS; i++) {
     clock.advance(PING_MS);
     await last().say({ type: "pong" });
   }
   assert.equal(workers.length, 1);
-  clock.advance(PING_MS * MAX_MISSED);
+  clock.advance(SILENT_MS);
   assert.equal(workers[0]!.terminated, false);
   clock.advance(PING_MS);
   assert.equal(workers[0]!.terminated, true);
@@ -260,4 +280,75 @@ Deno.test("supervise: SIGHUP passes new settings and rights on, or only the rule
   unusable.supervisor.hangUp();
   await settle();
   assert.deepEqual(unusable.last().heard, [{ type: "reload", restart: [] }]);
+});
+
+Deno.test("supervise: what the agent is at is announced, from its start to its end", async () => {
+  const { told, last, supervisor, outcome, clock } = await started();
+  assert.deepEqual(told, ["listening", "alive"]);
+  await last().say({ type: "readiness", readiness: { ready: true, text: "ready" } });
+  assert.equal(told.at(-1), "ready");
+  await last().say({ type: "died", reason: "boom" });
+  assert.equal(told.at(-1), "not ready: the agent died and is started again");
+  clock.advance(100);
+  await settle();
+  await last().say({ type: "started", listening: LISTENING });
+  told.length = 0;
+  supervisor.end();
+  assert.deepEqual(told, ["stopping"]);
+  await last().say({ type: "drained" });
+  await settle();
+  assert.deepEqual(told, ["stopping", "closed"]);
+  assert.equal(outcome(), 0);
+});
+
+Deno.test("supervise: it is the agent that is alive, not its supervisor; asked twice as often as systemd wants", async () => {
+  const { told, last, clock, types } = await started({ watchdogMs: 3_000 });
+  told.length = 0;
+  clock.advance(1_499);
+  assert.deepEqual(types(), []);
+  clock.advance(1);
+  assert.deepEqual(types(), ["ping"]);
+  assert.deepEqual(told, []);
+  await last().say({ type: "pong" });
+  assert.deepEqual(told, ["alive"]);
+  // It hangs: no sign of life any more, and after a while it is replaced.
+  clock.advance(SILENT_MS - 1_500);
+  assert.deepEqual(told, ["alive"]);
+  assert.equal(last().terminated, false);
+  clock.advance(3_000);
+  assert.equal(last().terminated, true);
+});
+
+Deno.test("supervise: a reload is over when the agent says so, when it could not be asked, or when it died", async () => {
+  const { told, last, supervisor, clock } = await started();
+  told.length = 0;
+  supervisor.hangUp();
+  await settle();
+  assert.deepEqual(told, ["reloading"]);
+  await last().say({ type: "reloaded" });
+  assert.deepEqual(told, ["reloading", "reloaded"]);
+  supervisor.hangUp();
+  await settle();
+  await last().say({ type: "died", reason: "boom" });
+  assert.deepEqual(told.filter((text) => !text.startsWith("not ready")), [
+    ...["reloading", "reloaded", "reloading", "reloaded"],
+  ]);
+  told.length = 0;
+  supervisor.hangUp();
+  await settle();
+  assert.deepEqual(told, ["reloading", "reloaded"]);
+  supervisor.end();
+  clock.advance(100_000);
+});
+
+Deno.test("supervise: asked by the agent itself, it ends as by a first signal, never as by a second", async () => {
+  const { last, types, supervisor, outcome, lines } = await started();
+  await last().say({ type: "quit" });
+  assert.deepEqual(types(), ["drain"]);
+  await last().say({ type: "quit" });
+  assert.equal(outcome(), "running");
+  assert.ok(!lines.some((line) => line.includes("second signal")));
+  await last().say({ type: "drained" });
+  assert.equal(outcome(), 0);
+  await supervisor.ended;
 });

@@ -35,7 +35,11 @@ async function hear(message: ToWorker): Promise<void> {
     case "start":
       return await start(message);
     case "reload":
-      return await reload(message);
+      try {
+        return await reload(message);
+      } finally {
+        say({ type: "reloaded" });
+      }
     case "drain":
       await (await starting)?.drain();
       return say({ type: "drained" });
@@ -52,7 +56,12 @@ async function hear(message: ToWorker): Promise<void> {
 async function start({ config, log: options, scope }: ToWorker & { type: "start" }): Promise<void> {
   log = createLog(options);
   surviveRejections(log);
-  starting = startAgent(config, { log, scope });
+  starting = startAgent(config, {
+    log,
+    scope,
+    onReadiness: (readiness) => say({ type: "readiness", readiness }),
+    onQuit: () => say({ type: "quit" }),
+  });
   // Told below.
   starting.catch(() => {});
   try {
