@@ -88,6 +88,8 @@ judged(
       assert.ok(called.has("listen") && called.has("epoll_wait"));
       // One that V8 does without: it asks for a protection key and takes a no.
       called.delete("pkey_alloc");
+      // Of SQLite, in which `deno run` keeps its caches; the program that the unit starts has none.
+      if ((Deno.env.get("AGENT") ?? "") === "") called.delete("fchown");
       assert.deepEqual([...called].filter((name) => !allowed.has(name)), []);
     } finally {
       await Deno.remove(directory, { recursive: true });
