@@ -11,7 +11,7 @@ import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { connectFailure } from "./connect_failure.ts";
 import { interim } from "./interim.ts";
-import { connectionWithin, mayRetryNow, retryOver } from "./limits.ts";
+import { connectionWithin, mayRetryNow, requestOverflow, retryOver } from "./limits.ts";
 import { pick, type Target } from "./pick.ts";
 import { pump, startRouteTimeout } from "./pump.ts";
 import { retriesFailure, retriesGrpc, retriesStatus, waitBackoff } from "./retry.ts";
@@ -54,16 +54,20 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         let own = endpoint.take();
         const { limits } = to.handle;
         if (limits !== null) {
-          own = await connectionWithin(
+          own ??= await connectionWithin(
             proxy,
             ex,
             limits,
             endpoint,
-            own,
             () => dial(proxy, ex, to, endpoint),
             () => patience(proxy, ex),
             () => timeout(proxy, ex),
           );
+          // Looked at in the turn in which it begins to count: several may have waited for the same thing.
+          if (limits.requestsFull) {
+            own.release();
+            throw requestOverflow(proxy, ex, limits);
+          }
         }
         fresh = own === null || own.requests === 0;
         // One function and few promises, because nearly every request passes here exactly once.

@@ -3,7 +3,7 @@
  * requests on one, retries. A cluster without limits has no {@link ClusterLimits}, so nothing is counted for it.
  *
  * - A request takes an idle connection, else it waits (`maxPendingRequests`) while one is dialled or, at `maxConnections`, until one of
- *   its endpoint is free. An endpoint without any connection may always dial one, or its requests would wait for ever.
+ *   its endpoint is free. An endpoint without any connection of the protocol may always dial one, or its requests would wait for ever.
  * - A request that would be one too many fails at once: 503, flag UO, `x-envoy-overloaded`, never retried.
  */
 import type { Cluster } from "../model/model.ts";

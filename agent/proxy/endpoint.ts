@@ -11,6 +11,8 @@ export interface Pooled {
 
 /** Connections that many exchanges share; Http2Pool is one. */
 export interface Shared {
+  /** Open connections. */
+  readonly size: number;
   /** Takes no new exchanges; connections close after the last of theirs. */
   retire(): void;
 }

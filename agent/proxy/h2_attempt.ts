@@ -37,7 +37,7 @@ export async function sendHttp2(
   try {
     if (!begin(proxy, ex, pool, stream, moved, limits)) await beginLater(proxy, ex, to, pool, stream, moved);
   } finally {
-    if (limits !== null) limits.starting--;
+    if (limits !== null && stream.h2 === null) limits.starting--;
   }
   stream.connection!.link.flush();
   await stream.answer(proxy, ex);
@@ -62,8 +62,12 @@ function begin(
   const { body } = ex;
   const whole = moved === null && body.done && body.trailers === null;
   const bare = whole && bytes.length === ex.headLength;
-  if (ex.upgrading) return stream.open(connection, bytes, false, WEBSOCKET);
-  if (!stream.open(connection, bytes.subarray(0, ex.headLength), bare, "")) return false;
+  const opened = ex.upgrading
+    ? stream.open(connection, bytes, false, WEBSOCKET)
+    : stream.open(connection, bytes.subarray(0, ex.headLength), bare, "");
+  if (!opened) return false;
+  // At once, because others that waited for the same connection come in this turn, too.
+  if (limits !== null) limits.starting--;
   if (!bare) sendBody(proxy, ex, stream, bytes, whole, moved);
   return true;
 }

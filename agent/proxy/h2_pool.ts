@@ -51,6 +51,7 @@ export class Http2Pool implements Shared {
     return this.#dialing ??= this.#dial(timeoutMs).finally(() => {
       this.#dialing = null;
       this.room();
+      this.#endpoint.waiting?.freed();
     });
   }
 

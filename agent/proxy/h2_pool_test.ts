@@ -1,100 +1,16 @@
 /** The HTTP/2 side towards upstreams, against servers that speak raw frames where the codec would not (RFC 9113). */
 import assert from "node:assert/strict";
 import type { Cluster } from "../model/model.ts";
-import { latin1 } from "../wire/http1/head.ts";
-import { Http2Connection, type Http2Stream } from "../wire/http2/connection.ts";
-import { bytes, Recorder } from "../wire/http2/connection_fixture_test.ts";
-import * as frames from "../wire/http2/frames.ts";
-import { Output } from "../wire/http2/output.ts";
 import { REFUSED_STREAM } from "../wire/http2/problems.ts";
-import { MAX_CONCURRENT_STREAMS } from "../wire/http2/settings.ts";
 import { EndpointHandle } from "./endpoint.ts";
+import { Server } from "./h2_fixture_test.ts";
 import { Http2Pool, type PoolSurroundings } from "./h2_pool.ts";
 import { GET, got, type MemoryStream, type Rig, rig, send, settle } from "./proxy_fixture_test.ts";
 
 // Else the first request would wait for the disk.
 await import("./h2_attempt.ts");
 
-const ACK = "\0\0\0\x04\x01\0\0\0\0";
 const NO = 4_294_967_295;
-
-/** A server of one connection. Whatever the codec wants to say goes out at once, unless `mute`. */
-class Server {
-  readonly recorder = new Recorder();
-  readonly connection: Http2Connection;
-  closed = false;
-  /** Answers to `settings`, of which the codec knows nothing. */
-  #acks = 0;
-
-  constructor(readonly stream: MemoryStream, maxConcurrentStreams = 1000, readonly mute = false) {
-    this.connection = new Http2Connection("server", this.recorder, { limits: { maxConcurrentStreams } });
-    this.recorder.connection = this.connection;
-    void this.#read();
-  }
-
-  async #read(): Promise<void> {
-    const buf = new Uint8Array(1 << 20);
-    let end = 0;
-    this.flush();
-    for (;;) {
-      const n = await this.stream.read(buf.subarray(end)).catch(() => null);
-      if (n === null) break;
-      end += n;
-      while (this.#acks > 0) {
-        const at = latin1(buf, 0, end).indexOf(ACK);
-        if (at < 0) break;
-        buf.copyWithin(at, at + ACK.length, end);
-        end -= ACK.length;
-        this.#acks--;
-      }
-      const used = this.connection.receive(buf, 0, end, 0);
-      buf.copyWithin(0, used, end);
-      end -= used;
-      this.flush();
-    }
-    this.closed = true;
-  }
-
-  flush(): void {
-    while (!this.mute && this.connection.pending > 0) {
-      void this.stream.write(this.connection.take());
-      this.connection.written();
-    }
-  }
-
-  /** Frames that the codec would not send. */
-  say(write: (out: Output) => void): void {
-    const out = new Output();
-    write(out);
-    void this.stream.write(out.take());
-  }
-
-  get requests(): Http2Stream[] {
-    return [...this.recorder.streams.values()];
-  }
-
-  /** Answers the request with that number, from 0. */
-  answer(index: number, body = "ok"): void {
-    const stream = this.requests[index]!;
-    this.connection.respond(
-      stream,
-      bytes(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n`),
-      false,
-    );
-    this.connection.sendData(stream, bytes(body), 0, body.length, true);
-    this.flush();
-  }
-
-  settings(maxConcurrentStreams: number): Promise<void> {
-    this.#acks++;
-    this.say((out) => frames.writeSettings(out, [MAX_CONCURRENT_STREAMS, maxConcurrentStreams]));
-    return settle();
-  }
-
-  goAway(lastId: number): void {
-    this.say((out) => frames.writeGoAway(out, lastId, 0, ""));
-  }
-}
 
 interface Pool {
   readonly r: Rig;
@@ -456,4 +372,30 @@ Deno.test("maxConnectionDuration and maxRequestsPerConnection: a successor at on
     assert.equal(servers[0]!.closed, true);
     r.proxy.close();
   }
+});
+
+Deno.test("maxRequests also holds for those that waited for one connection", async () => {
+  const dialing = Promise.withResolvers<void>();
+  const { r, servers } = pool(breakers({ maxRequests: 1 }), { dialing: dialing.promise });
+  const clients = [await ask(r), await ask(r), await ask(r)];
+  dialing.resolve();
+  await settle();
+  assert.deepEqual(counts(servers), [1]);
+  assert.deepEqual(clients.map((client) => got(client).slice(9, 12)), ["", "503", "503"]);
+  r.proxy.close();
+});
+
+Deno.test("a connection that comes when nobody wants it any more does not stay", async () => {
+  const dialing = Promise.withResolvers<void>();
+  const { r, servers } = pool({}, { dialing: dialing.promise });
+  const client = await ask(r);
+  await r.clock.advance(200);
+  client.close();
+  await settle();
+  assert.equal(r.records[0]!.flags, "DC");
+  r.proxy.close();
+  dialing.resolve();
+  await r.clock.advance(200);
+  assert.equal(servers[0]!.closed, true);
+  assert.equal(r.clock.timers.length, 0);
 });

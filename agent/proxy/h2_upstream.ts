@@ -74,7 +74,8 @@ export class Http2Upstream implements Http2Handler {
     );
     const now = proxy.clock.monotonic();
     const terms = this.#terms = endpoint.terms;
-    this.#idleMs = terms.idleMs ?? IDLE_MS;
+    // Those that asked for it may be gone by now, too.
+    this.#idleMs = endpoint.gone || proxy.draining ? 0 : terms.idleMs ?? IDLE_MS;
     this.#idleSince = now;
     this.#oldAt = now + terms.maxDurationMs;
     this.#pingAt = now + terms.pingMs;

@@ -120,39 +120,34 @@ function gone(): MeshError {
 }
 
 function mayDial(limits: ClusterLimits, endpoint: Endpoint): boolean {
-  return endpoint.connections + endpoint.dialing === 0 || !limits.connectionsFull;
+  // Those of HTTP/2 are never free for a request of HTTP/1.1, which would wait for ever.
+  const own = endpoint.connections - (endpoint.shared?.size ?? 0);
+  return own + endpoint.dialing === 0 || !limits.connectionsFull;
 }
 
 /**
- * A connection for an HTTP/1.1 request: `idle` when there is one, else dialled, else the next that is free. `patienceMs` gives how long
- * may be waited, `late` what it means that it was in vain.
+ * A connection for an HTTP/1.1 request that found none idle: dialled, else the next that is free. `patienceMs` gives how long may be
+ * waited, `late` what it means that it was in vain.
  */
 export async function connectionWithin(
   proxy: ProxyContext,
   ex: Exchange,
   limits: ClusterLimits,
   endpoint: Endpoint,
-  idle: UpstreamConnection | null,
   dial: () => Promise<UpstreamConnection>,
   patienceMs: () => number,
   late: () => MeshError,
 ): Promise<UpstreamConnection> {
-  let connection = idle;
-  if (connection === null) {
-    enterPending(proxy, ex, limits);
-    try {
-      connection = await next(proxy, ex, limits, endpoint, dial, patienceMs, late);
-    } finally {
-      limits.pending--;
-    }
-    if (ex.cancelled) {
-      connection.release();
-      throw gone();
-    }
+  enterPending(proxy, ex, limits);
+  let connection;
+  try {
+    connection = await next(proxy, ex, limits, endpoint, dial, patienceMs, late);
+  } finally {
+    limits.pending--;
   }
-  if (!limits.requestsFull) return connection;
+  if (!ex.cancelled) return connection;
   connection.release();
-  throw requestOverflow(proxy, ex, limits);
+  throw gone();
 }
 
 async function next(

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Cluster } from "../model/model.ts";
 import { ClusterLimits, isLimited } from "./cluster_limits.ts";
+import { Client, Server } from "./h2_fixture_test.ts";
 import {
   answering,
   GET,
@@ -14,6 +15,9 @@ import {
   send,
   settle,
 } from "./proxy_fixture_test.ts";
+
+// Else the first request of HTTP/2 would wait for the disk.
+await Promise.all([import("./h2_attempt.ts"), import("./h2_downstream.ts")]);
 
 const NO = 4_294_967_295;
 const breakers = (own: Cluster["circuitBreakers"]): Partial<Cluster> => ({
@@ -146,6 +150,38 @@ Deno.test("maxRequests holds for HTTP/1.1, too", async () => {
   await settle();
   const third = await ask(r);
   assert.equal(got(third), "");
+  r.proxy.close();
+});
+
+Deno.test("maxRequests also holds for connections that come in one turn", async () => {
+  const dialing = Promise.withResolvers<void>();
+  const r = silent(breakers({ maxRequests: 1 }), { dialing: dialing.promise });
+  const clients = [await ask(r), await ask(r), await ask(r)];
+  dialing.resolve();
+  await settle();
+  assert.deepEqual(clients.map((client) => got(client).slice(9, 12)), ["", "503", "503"]);
+  assert.deepEqual([...r.proxy.limits().values()].map(({ requests, pending }) => [requests, pending]), [[
+    1,
+    0,
+  ]]);
+  r.proxy.close();
+});
+
+Deno.test("a connection of HTTP/2 keeps no request of HTTP/1.1 waiting", async () => {
+  const r = silent({
+    ...breakers({ maxConnections: 1 }),
+    httpProtocolOptions: { protocol: "USE_DOWNSTREAM" },
+  });
+  new Client(r.client()).request("GET / HTTP/1.1\r\nhost: svc\r\n\r\n");
+  for (let i = 0; i < 3; i++) await settle();
+  const server = new Server(r.upstreams[0]!);
+  await settle();
+  assert.equal(server.requests.length, 1);
+  const client = await ask(r);
+  assert.equal(r.upstreams.length, 2);
+  send(r.upstreams[1]!, OK);
+  await settle();
+  assert.match(got(client), /^HTTP\/1.1 200 /);
   r.proxy.close();
 });
 
