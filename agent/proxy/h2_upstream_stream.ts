@@ -54,6 +54,8 @@ export class UpstreamStream implements Upstream, StreamOwner {
     // A gRPC stream may be silent for as long as it likes.
     if (!grpc) {
       this.body.beforeWait = () => this.#armStall();
+      // A client that takes its time is no stall of the upstream's.
+      this.body.afterWait = () => this.arm(this.routeDeadline);
     }
     proxy.deadlines.add(this);
   }
@@ -122,7 +124,13 @@ export class UpstreamStream implements Upstream, StreamOwner {
 
   headers(head: MessageHead, endStream: boolean): void {
     if (head.status < 200) {
-      (this.#interims ??= []).push(head);
+      const interims = this.#interims ??= [];
+      interims.push(head);
+      // Counted where they come in, too: they may wait for a client that takes its time.
+      if (interims.length > MAX_INTERIMS) {
+        this.#end();
+        this.#fail(this.#endlessInterims());
+      }
     } else {
       this.head = head;
       this.answered = true;
@@ -174,13 +182,18 @@ export class UpstreamStream implements Upstream, StreamOwner {
     const { connection: { connection, link }, h2 } = this as { connection: Http2Upstream; h2: Http2Stream };
     this.routeDeadline = Infinity;
     this.arm(Infinity);
-    this.body.beforeWait = null;
+    this.body.beforeWait = this.body.afterWait = null;
     const stream = this.#tunnel = new Http2Tunnel(connection, link, h2, this.body, CANCEL);
     return {
       input: new Input(stream, this.proxy.buffers, TUNNEL_BUFFER_BYTES),
       stream,
       close: () => this.close(),
     };
+  }
+
+  #endlessInterims(): MeshError {
+    const text = `Cannot read the answer of ${this.endpoint.key}: it sends interim answers without end`;
+    return new MeshError("P306", text, { side: "upstream", retry: "reset" });
   }
 
   // ---------------------------------------------------------------- attempt
@@ -216,12 +229,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
     for (;;) {
       const early = this.#interims?.shift();
       if (early !== undefined) {
-        if (++interims > MAX_INTERIMS) {
-          throw new MeshError("P306", `The upstream ${this.endpoint.key} sends interim answers without end`, {
-            side: "upstream",
-            retry: "reset",
-          });
-        }
+        if (++interims > MAX_INTERIMS) throw this.#endlessInterims();
         await interim(proxy, ex, early);
         this.connection!.connection.heads.give(early);
         continue;

@@ -83,11 +83,12 @@ export class UpstreamConnection implements Upstream {
     this.input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
     this.head = new MessageHead(proxy.config.proxy.limits.maxHeaderCount);
     this.body = new BodyReader(this.input, "upstream");
-    // Only a connection that hangs while sending is cut; each read of a body begins anew.
+    // Only a connection that hangs while sending is cut, not one whose client takes its time; each read of a body begins anew.
     this.body.beforeWait = () => {
       const stall = proxy.deadlines.now + proxy.config.proxy.timeouts.bodyStallMs;
       proxy.deadlines.arm(this, Math.min(stall, this.routeDeadline));
     };
+    this.body.afterWait = () => proxy.deadlines.arm(this, this.routeDeadline);
     this.#oldAt = proxy.deadlines.now + endpoint.terms.maxDurationMs;
     proxy.deadlines.add(this);
     proxy.observer.upstreamConnection(1);
