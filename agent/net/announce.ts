@@ -95,11 +95,11 @@ function watchdogMs(
 
 /**
  * For Type=notify-reload: systemd takes the message when this is not before its signal. The runtime tells CLOCK_BOOTTIME in whole
- * seconds, which is never behind CLOCK_MONOTONIC when rounded up.
+ * seconds, rounded up as sysinfo(2) does, which is never behind CLOCK_MONOTONIC.
  */
 function monotonicLine(): string[] {
   try {
-    return [`MONOTONIC_USEC=${(Deno.osUptime() + 1) * 1_000_000}`];
+    return [`MONOTONIC_USEC=${Deno.osUptime() * 1_000_000}`];
   } catch {
     return [];
   }

@@ -1,6 +1,6 @@
 /**
  * The agent's worker, with mistakes on demand: a file `fail` in the conf directory makes it throw where nobody catches it; with
- * the text `always` it does so at every start, too.
+ * the text `always` it does so at every start, too. A file `hang` makes it stick for ever.
  */
 import "../../agent/supervisor/worker.ts";
 
@@ -15,5 +15,9 @@ globalThis.addEventListener("message", async (event) => {
   if (await Deno.readTextFile(path).catch(() => "") === "always") fail("at start");
   for await (const { paths, kind } of Deno.watchFs(config.confDirectory)) {
     if (kind !== "remove" && paths.includes(path)) fail("by file");
+    if (paths.includes(`${config.confDirectory}/hang`)) {
+      console.error("hanging now");
+      for (;;);
+    }
   }
 });
