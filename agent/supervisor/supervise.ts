@@ -230,6 +230,7 @@ function pinned(config: AgentConfig, { http, grpc, admin, tcp }: Listening): Age
   return {
     ...config,
     listen: {
+      ...listen,
       http: { ...listen.http, port: http.port },
       ...(listen.grpc === undefined || grpc === null ? {} : { grpc: { ...listen.grpc, port: grpc.port } }),
       admin: listen.admin === null || admin === null ? null : { ...listen.admin, port: admin.port },

@@ -61,6 +61,7 @@ function rig(more: RigOptions = {}) {
       http: { hostname: "127.0.0.1", port: 0 },
       grpc: { hostname: "127.0.0.1", port: 0 },
       admin: { hostname: "127.0.0.1", port: 0 },
+      health: { hostname: "0.0.0.0", port: 30103 },
       tcp: [{ listen: { hostname: "127.0.0.1", port: 0 }, host: "db", port: 1 }],
     },
   };
@@ -127,8 +128,14 @@ Deno.test("supervise: a dead worker is replaced after a wait that doubles, on th
   }
   const { listen } = last().config;
   assert.deepEqual(
-    [listen.http.port, listen.admin?.port, listen.tcp?.[0]?.listen.port, listen.grpc?.port],
-    [4001, 4002, 4003, 4004],
+    [
+      listen.http.port,
+      listen.admin?.port,
+      listen.tcp?.[0]?.listen.port,
+      listen.grpc?.port,
+      listen.health?.port,
+    ],
+    [4001, 4002, 4003, 4004, 30103],
   );
   assert.equal(outcome(), "running");
 });
