@@ -123,9 +123,26 @@ export class Http2Body implements RequestBody {
   }
 }
 
-/** A slice of a Buffer would be made by Buffer's constructor, which takes longer than the copy. */
+/** Small pieces are cut one after the other from a sheet: an array of its own costs four times as much as a view. */
+const SHEET_BYTES = 8 * 1024;
+const MAX_CUT_BYTES = 1024;
+let sheet = new Uint8Array(0);
+let used = 0;
+
+/** Bytes `[start, end)` of `buf`, to be kept. */
 export function copyOf(buf: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = new Uint8Array(end - start);
-  copyBytes(buf, start, end - start, copy, 0);
-  return copy;
+  const n = end - start;
+  if (n > MAX_CUT_BYTES) {
+    const copy = new Uint8Array(n);
+    copyBytes(buf, start, n, copy, 0);
+    return copy;
+  }
+  if (used + n > sheet.length) {
+    sheet = new Uint8Array(SHEET_BYTES);
+    used = 0;
+  }
+  const at = used;
+  used += n;
+  copyBytes(buf, start, n, sheet, at);
+  return new Uint8Array(sheet.buffer, at, n);
 }
