@@ -245,7 +245,13 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         rng: options.rng ?? Math.random,
         observer: observer.inbound,
         log,
-        ownAddresses: [proxy.address, proxy.grpcAddress, adminServer?.address, ...tcpAddresses]
+        ownAddresses: [
+          proxy.address,
+          proxy.grpcAddress,
+          adminServer?.address,
+          healthServer?.address,
+          ...tcpAddresses,
+        ]
           .filter((address) => address != null),
       }, gate);
     }
@@ -258,6 +264,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       recompiled += now.stats["recompiled"] ?? 0;
       tellPublication(log, config.serviceDiscovery.type, now, before);
       tellReadiness();
+      if (config.inbound?.fromControlPlane && !state.draining) inbound?.follow(now.program.inbound);
     });
     const plugin = await loading;
     const start = await remembering(config, plugin.start);

@@ -208,7 +208,13 @@ export function formatSync(report: SyncReport, ink: Ink = PLAIN): string {
   return lines.join("\n");
 }
 
-function inboundText({ address, protocol, application, from, check, reason }: InboundStatus, ink: Ink) {
+function inboundText(port: InboundStatus, ink: Ink) {
+  const { address, protocol, application, from, check, reason, closed } = port;
+  if (closed !== undefined) {
+    return `${address} ${protocol} ${ink.yellow(`not taken: ${oneLine(closed)}`)}${
+      ink.dim(`  (${oneLine(from)})`)
+    }`;
+  }
   const checks = check === "failing"
     ? `, ${ink.red(`check fails: ${oneLine(reason ?? "")}`)}`
     : check === "none"

@@ -104,6 +104,7 @@ export function createComposer(): (services: Program, rules: Program) => Program
         last?.program.loadAssignments,
       ),
       ...(rules.listeners === undefined ? {} : { listeners: rules.listeners }),
+      ...(rules.inbound === undefined ? {} : { inbound: rules.inbound }),
     };
     last = { services, rules, program };
     return program;

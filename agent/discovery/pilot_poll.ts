@@ -118,14 +118,14 @@ export class V1Poller {
   /** The program of what is known; the same object when nothing changed. Call it when `synced`. */
   async program(): Promise<Program> {
     if (!this.#changed && this.#built !== undefined) return this.#built.program;
-    const listeners = this.#serves === true ? this.#listeners.value?.listeners : undefined;
+    const { listeners, inbound } = this.#serves === true && this.#listeners.value || {};
     const subsets = new Map<string, ClusterLoadAssignment>();
     for (const [key, { value }] of this.#subsets) if (value !== undefined) subsets.set(key, value);
     const steps = this.#programs.buildSteps({
       services: this.#registration.value?.services ?? new Map(),
-      ...(listeners === undefined
+      ...(listeners === undefined || inbound === undefined
         ? {}
-        : { rules: { clusters: this.#clustersInForce, tables: this.#tablesInForce, listeners } }),
+        : { rules: { clusters: this.#clustersInForce, tables: this.#tablesInForce, listeners, inbound } }),
       subsets,
       origin: origin("Registration", REGISTRATION, this.#registration.version ?? ""),
     });

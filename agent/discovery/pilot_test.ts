@@ -47,7 +47,7 @@ Deno.test("istioserver of 0.8.0: one table, default route to all three endpoints
   assert.match(run.type("routes").version, /^[0-9a-f]{13,14}$/);
 });
 
-Deno.test("bookinfo: HTTP services by table, gRPC as HTTP/2, TCP as listeners, nothing inbound", async () => {
+Deno.test("bookinfo: HTTP services by table, gRPC as HTTP/2, TCP as listeners, ports of the workload", async () => {
   await using pilot = await playing("pilot-0.8.0/v1/bookinfo");
   await using run = await start([pilot]);
   const { program } = run.world.current;
@@ -70,6 +70,10 @@ Deno.test("bookinfo: HTTP services by table, gRPC as HTTP/2, TCP as listeners, n
   assert.equal(mysql?.address, "10.0.1.6");
   assert.deepEqual(mysql?.filterChains[0]?.tcp?.cluster, "out.mysqldb.default.svc.cluster.local|tcp");
   assert.equal(run.decide("http://mysqldb:3306/"), "unknownHost");
+  assert.deepEqual(
+    [...program.inbound?.values() ?? []].map((p) => `${p.address}:${p.port} ${p.protocol} ${p.localPort}`),
+    ["10.1.1.7:3333 tcp 3333", "10.1.1.7:9080 http 9080", "10.1.1.7:9999 tcp 9999"],
+  );
 });
 
 Deno.test("kitchen_sink: names resolve as STRICT_DNS, a wildcard without endpoints passes on, two ports of one host", async () => {

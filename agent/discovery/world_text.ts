@@ -3,7 +3,7 @@
  * works on more than a virtual host or a cluster at once.
  *
  * In: whose world it is, and a {@link Program}. Out: lines of JSON: the identity, then `["table", NAME, ...]` and its `["host", TABLE, ...]`
- * lines; `["cluster", NAME, ...]`, `["endpoints", ...]`, `["listener", ...]`, of each kind a first one with null; and `["end", LINES]`.
+ * lines; `["cluster", NAME, ...]`, `["endpoints", ...]`, `["listener", ...]`, `["inbound", ...]`, of each kind a first one with null; and `["end", LINES]`.
  *
  * @example
  * ```ts ignore
@@ -14,6 +14,7 @@
 import { oneLine } from "../core/one_line.ts";
 import { VERSION } from "../core/version.ts";
 import type {
+  ApplicationPort,
   Cluster,
   ClusterLoadAssignment,
   Listener,
@@ -66,6 +67,7 @@ export function* worldLines(identity: WorldIdentity, { program, savedMs }: Saved
     ["cluster", program.clusters],
     ["endpoints", program.loadAssignments],
     ["listener", program.listeners],
+    ["inbound", program.inbound],
   ] as const;
   for (const [kind, resources] of rest) {
     if (resources === undefined) continue;
@@ -102,18 +104,22 @@ function* reading(bytes: Uint8Array, mine: WorldIdentity): Steps<SavedWorld | st
   const clusters = new Map<string, Cluster>();
   const loadAssignments = new Map<string, ClusterLoadAssignment>();
   let listeners: Map<string, Listener> | undefined;
+  let inbound: Map<string, ApplicationPort> | undefined;
   let count = 0;
   for (;; count++) {
     yield;
     const [kind, name, resource] = next() as [string, string | number, unknown];
     if (kind === "end" && name === count) break;
     if (kind === "listener") listeners ??= new Map();
+    if (kind === "inbound") inbound ??= new Map();
     const book: Map<string, unknown> | undefined = kind === "cluster"
       ? clusters
       : kind === "endpoints"
       ? loadAssignments
       : kind === "listener"
       ? listeners
+      : kind === "inbound"
+      ? inbound
       : undefined;
     const table = kind === "host" ? tables.get(name as string) : undefined;
     if (book !== undefined) {
@@ -130,6 +136,7 @@ function* reading(bytes: Uint8Array, mine: WorldIdentity): Steps<SavedWorld | st
       clusters,
       loadAssignments,
       ...(listeners === undefined ? {} : { listeners }),
+      ...(inbound === undefined ? {} : { inbound }),
     },
     savedMs,
   };

@@ -399,6 +399,18 @@ export interface TcpProxy {
   readonly maxConnectAttempts?: number;
 }
 
+/** A port of the workload that a control plane wants led to the local application. */
+export interface ApplicationPort {
+  /** The workload's; `0.0.0.0` = whichever a connection was made to. */
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: "http" | "http2" | "tcp";
+  /** On 127.0.0.1. */
+  readonly localPort: number;
+  /** Why the agent cannot take it, as the rest of a sentence. */
+  readonly refused?: string;
+}
+
 // ---------------------------------------------------------------- the whole
 
 /** Everything that a source of rules says, in one value. Maps keep insertion order; values are shared between versions. */
@@ -410,6 +422,8 @@ export interface Program {
   readonly loadAssignments: ReadonlyMap<string, ClusterLoadAssignment>;
   /** By name. */
   readonly listeners?: ReadonlyMap<string, Listener>;
+  /** By name: listener, or listener and port. Absent when there are none. */
+  readonly inbound?: ReadonlyMap<string, ApplicationPort>;
 }
 
 export const EMPTY_PROGRAM: Program = {

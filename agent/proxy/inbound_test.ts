@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { MeshError } from "../core/errors.ts";
 import type { Listener } from "../core/ports.ts";
+import type { ApplicationPort } from "../model/model.ts";
 import type { RequestRecord } from "../observe/types.ts";
 import type { LocalHealthCheck, ServicePort } from "../settings/types.ts";
 import { configOf } from "../../tests/harness/world.ts";
@@ -56,6 +57,7 @@ function rig(options: Options = {}) {
   const logs: string[] = [];
   const dialed: string[] = [];
   const requests: string[] = [];
+  const taken = new Set<number>();
   const listeners = new Map<number, ReturnType<typeof memoryListener>>();
   const config = {
     ...configOf(),
@@ -72,6 +74,7 @@ function rig(options: Options = {}) {
   const inbound = startInbound({
     config,
     listen({ hostname, port }) {
+      if (taken.has(port)) throw new Error(`another program has ${port}`);
       const made = memoryListener(hostname, port);
       listeners.set(port, made);
       return made.listener;
@@ -118,6 +121,7 @@ function rig(options: Options = {}) {
     dialed,
     requests,
     listeners,
+    taken,
     client: (port: number) => listeners.get(port)!.client(),
     async ask(port: number, request: string): Promise<string> {
       const client = listeners.get(port)!.client();
@@ -429,5 +433,71 @@ Deno.test("worlds for explain, by port", () => {
   assert.equal(world?.revision, 1);
   assert.ok(world?.program.clusters.has("inbound|8084||"));
   assert.equal(r.inbound.worldOf(8080), undefined);
+  r.inbound.close();
+});
+
+const told = (port: number, more: Partial<ApplicationPort> = {}): ApplicationPort => ({
+  address: "10.0.0.5",
+  port,
+  protocol: "http",
+  localPort: port,
+  ...more,
+});
+
+Deno.test("a control plane's ports come and go beside those of the settings, which win", async () => {
+  const r = rig();
+  r.inbound.open(REST, "settings");
+  const open = () =>
+    r.inbound.status().map(({ address, from, closed }) => `${address} ${from} ${closed ?? ""}`);
+  r.inbound.follow(undefined);
+  r.inbound.follow(
+    new Map([
+      ["10.0.0.5_8084", told(8084, { localPort: 1 })],
+      ["10.0.0.5_9080", told(9080, { localPort: 9081 })],
+      ["virtualInbound:50", told(50, { address: "0.0.0.0", protocol: "http2" })],
+      ["10.0.0.9_7", told(7, { address: "10.0.0.9" })],
+      ["tls", told(443, { refused: "it wants mutual TLS" })],
+    ]),
+  );
+  assert.deepEqual(open(), [
+    "10.0.0.5:8084 settings ",
+    "10.0.0.5:9080 10.0.0.5_9080 ",
+    "10.0.0.5:50 virtualInbound:50 ",
+    "10.0.0.5:443 tls it wants mutual TLS",
+  ]);
+  assert.equal(r.inbound.status()[2]?.protocol, "grpc");
+  assert.match(await r.ask(9080, get()), /^HTTP\/1.1 200 /);
+  assert.equal(r.dialed.at(-1), "127.0.0.1:9081");
+  const before = r.listeners.get(9080);
+  // The same again: nothing is opened anew.
+  r.inbound.follow(new Map([["10.0.0.5_9080", told(9080, { localPort: 9081 })]]));
+  assert.equal(r.listeners.get(9080), before);
+  assert.equal(before?.closed, false);
+  assert.ok(r.listeners.get(50)?.closed);
+  assert.deepEqual(open(), ["10.0.0.5:8084 settings ", "10.0.0.5:9080 10.0.0.5_9080 "]);
+  // Another application port: a new listener in its place.
+  r.inbound.follow(new Map([["10.0.0.5_9080", told(9080)]]));
+  assert.ok(before?.closed);
+  await r.ask(9080, get());
+  assert.equal(r.dialed.at(-1), "127.0.0.1:9080");
+  r.inbound.follow(undefined);
+  assert.deepEqual(open(), ["10.0.0.5:8084 settings "]);
+  await settle();
+  r.inbound.close();
+  assert.deepEqual(r.clock.timers, []);
+});
+
+Deno.test("a port that another program has is told once, and taken when it is free", async () => {
+  const r = rig();
+  r.taken.add(9080);
+  const ports = new Map([["10.0.0.5_9080", told(9080)]]);
+  r.inbound.follow(ports);
+  r.inbound.follow(new Map(ports));
+  assert.equal(r.inbound.status()[0]?.closed, "another program has 9080");
+  assert.equal(r.logs.filter((line) => line.includes("is not taken")).length, 1);
+  r.taken.clear();
+  r.inbound.follow(ports);
+  assert.equal(r.inbound.status()[0]?.closed, undefined);
+  assert.match(await r.ask(9080, get()), /^HTTP\/1.1 200 /);
   r.inbound.close();
 });

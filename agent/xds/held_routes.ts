@@ -256,6 +256,11 @@ export class HeldRoutes {
     return this.#listenersInForce ??= valuesOf(this.#listeners);
   }
 
+  /** As they were said, inbound ones too. */
+  get said(): Iterable<Listener> {
+    return this.#saidListeners.values();
+  }
+
   #claimAddresses(resources: ReadonlyMap<string, Listener>): readonly Diagnostic[] {
     const said = this.#saidListeners;
     const owners = new Map<string, string>();

@@ -14,7 +14,9 @@
  * ```
  */
 import type { Diagnostic } from "../core/diagnostics.ts";
+import { isSame } from "../istio/share.ts";
 import type {
+  ApplicationPort,
   Cluster,
   ClusterLoadAssignment,
   Listener,
@@ -23,6 +25,7 @@ import type {
 } from "../model/model.ts";
 import { HeldRoutes } from "./held_routes.ts";
 import { type HostChoice, hostChoice } from "./host_choice.ts";
+import { inboundPortsOf } from "./inbound_ports.ts";
 import type { NamedType } from "./session.ts";
 import type { Decoded, Generation, ResourceType } from "./types.ts";
 import { WarmClusters } from "./warm_clusters.ts";
@@ -84,6 +87,12 @@ class Store implements XdsStore {
   #named: ReadonlySet<string> = new Set();
   #synced = false;
   #program: Program | undefined;
+  /** And what they were made from. */
+  #inbound: {
+    readonly clusters: ReadonlyMap<string, Cluster>;
+    readonly revision: number;
+    readonly ports: ReadonlyMap<string, ApplicationPort> | undefined;
+  } | undefined;
   /** When removed clusters that still stay must be looked at again. */
   #sweepMs = Infinity;
 
@@ -133,11 +142,35 @@ class Store implements XdsStore {
     const { clusters, loadAssignments } = this.#clusters;
     const { tables: routeConfigurations, listeners } = this.#routes;
     const before = this.#program;
+    const inbound = this.#inboundPorts(clusters);
     if (
       before !== undefined && before.clusters === clusters && before.loadAssignments === loadAssignments &&
-      before.routeConfigurations === routeConfigurations && before.listeners === listeners
+      before.routeConfigurations === routeConfigurations && before.listeners === listeners &&
+      before.inbound === inbound
     ) return before;
-    return this.#program = { routeConfigurations, clusters, loadAssignments, listeners };
+    return this.#program = {
+      routeConfigurations,
+      clusters,
+      loadAssignments,
+      listeners,
+      ...(inbound === undefined ? {} : { inbound }),
+    };
+  }
+
+  /** Undefined when there are none. They wait for nothing: what they lead to is on this machine. */
+  #inboundPorts(clusters: ReadonlyMap<string, Cluster>): ReadonlyMap<string, ApplicationPort> | undefined {
+    const known = this.#inbound;
+    if (known !== undefined && known.clusters === clusters && known.revision === this.#routes.revision) {
+      return known.ports;
+    }
+    const made = inboundPortsOf(this.#routes.said, clusters);
+    const ports = made.size === 0
+      ? undefined
+      : known?.ports !== undefined && isSame([...known.ports], [...made])
+      ? known.ports
+      : made;
+    this.#inbound = { clusters, revision: this.#routes.revision, ports };
+    return ports;
   }
 
   synced(): boolean {

@@ -346,6 +346,25 @@ for (const [path, counts, decisions] of FIRST) {
     }));
 }
 
+/** Ports of the workload itself: of Pilots that send a listener for each. The client of the others' recordings has no service. */
+const OWN_PORTS: readonly (readonly [path: string, ports: string])[] = [
+  [`${OF_0_8}/bookinfo/basic`, "10.1.1.7:3333 tcp 3333, 10.1.1.7:9080 http 9080, 10.1.1.7:9999 tcp 9999"],
+  [`${OF_1_0}/bookinfo/basic`, "10.1.1.7:3333 tcp 3333, 10.1.1.7:9080 http 9080, 10.1.1.7:9999 tcp 9999"],
+  [`${ISTIOD}/bookinfo/sotw`, ""],
+];
+
+for (const [path, ports] of OWN_PORTS) {
+  Deno.test(`${path}: ports that lead to the application`, () =>
+    replaying(path, async (replay) => {
+      await replay.play("start");
+      const told = [...replay.world.program.inbound?.values() ?? []]
+        .map(({ address, port, protocol, localPort, refused }) =>
+          `${address}:${port} ${protocol} ${refused ?? localPort}`
+        );
+      assert.equal(told.sort().join(", "), ports);
+    }));
+}
+
 /** What a step of istiod's updates changes, beside the counts; `nothing`: not even a publication. */
 interface Step {
   readonly answers: string;

@@ -1,11 +1,11 @@
 /**
  * GET /v1/listeners/CLUSTER/NODE -> what of it serves an explicit proxy: the names of the route tables, the faults that belong
- * to them, and the TCP destinations. Listeners of inbound traffic are left out.
+ * to them, and the TCP destinations. Of inbound traffic the ports that lead to the application.
  */
 import { type Diagnostic, type Origin } from "../../core/diagnostics.ts";
 import { formatDuration } from "../../core/duration.ts";
 import { isSame } from "../../istio/share.ts";
-import type { FilterChain, HTTPFault, Listener } from "../../model/model.ts";
+import type { ApplicationPort, FilterChain, HTTPFault, Listener } from "../../model/model.ts";
 import { listIn } from "./clusters.ts";
 import type { ListenerFault } from "./faults.ts";
 import { join, type JsonObject, Reading } from "./reading.ts";
@@ -13,6 +13,8 @@ import { readHeaders } from "./routes.ts";
 
 export interface Listeners {
   readonly listeners: ReadonlyMap<string, Listener>;
+  /** By the listener's name. */
+  readonly inbound: ReadonlyMap<string, ApplicationPort>;
   /** Names of the route tables, sorted. */
   readonly tables: readonly string[];
   /** By name of the table. */
@@ -28,6 +30,7 @@ interface Reader {
   readonly reading: Reading;
   readonly tables: Set<string>;
   readonly faults: Map<string, readonly ListenerFault[]>;
+  readonly inbound: Map<string, ApplicationPort>;
 }
 
 /** A listener that cannot be used keeps its value of `previous`, or stays out. Undefined when there is no list of listeners. */
@@ -37,6 +40,7 @@ export function decodeListeners(value: unknown, origin: Origin, previous?: Liste
   const listeners = new Map<string, Listener>();
   const tables = new Set<string>();
   const faults = new Map<string, readonly ListenerFault[]>();
+  const inbound = new Map<string, ApplicationPort>();
   const problems: Diagnostic[] = [];
   const notes: Diagnostic[] = [];
   const keep = (listener: Listener): void => {
@@ -54,16 +58,19 @@ export function decodeListeners(value: unknown, origin: Origin, previous?: Liste
     const reading = new Reading(
       typeof name === "string" ? { ...origin, kind: "Listener", resource: name } : origin,
     );
-    const own: Reader = { reading, tables: new Set(), faults: new Map() };
+    const own: Reader = { reading, tables: new Set(), faults: new Map(), inbound: new Map() };
     const listener = readListener(item, path, own);
     problems.push(...reading.problems);
     notes.push(...reading.notes);
     const known = typeof name === "string" ? previous?.listeners.get(name) : undefined;
     if (reading.problems.length > 0) {
-      if (known !== undefined) keep(known);
+      const port = typeof name === "string" ? previous?.inbound.get(name) : undefined;
+      if (port !== undefined) inbound.set(name as string, port);
+      else if (known !== undefined) keep(known);
       else nameless = true;
       continue;
     }
+    for (const [name, found] of own.inbound) inbound.set(name, found);
     if (listener === undefined) continue;
     if (listeners.has(listener.name)) {
       reading.fail(path, `Cannot use listener "${listener.name}" again: it is there already`, "D213");
@@ -79,8 +86,11 @@ export function decodeListeners(value: unknown, origin: Origin, previous?: Liste
   // A bad one that is not known by its name may have stood for any that is absent.
   if (nameless) {
     for (const [name, known] of previous?.listeners ?? []) if (!listeners.has(name)) keep(known);
+    for (const [name, known] of previous?.inbound ?? []) if (!inbound.has(name)) inbound.set(name, known);
   }
-  return { listeners, tables: [...tables].sort(), faults, problems, notes };
+  const before = previous?.inbound;
+  const shared = before !== undefined && isSame([...before], [...inbound]) ? before : inbound;
+  return { listeners, inbound: shared, tables: [...tables].sort(), faults, problems, notes };
 }
 
 function tablesOf(listener: Listener): string[] {
@@ -93,7 +103,7 @@ function tablesOf(listener: Listener): string[] {
 function readListener(
   item: unknown,
   path: string,
-  { reading, tables, faults }: Reader,
+  { reading, tables, faults, inbound }: Reader,
 ): Listener | undefined {
   const from = reading.object(item, path);
   const written = from && reading.needText(from, "address", path);
@@ -106,6 +116,9 @@ function readListener(
       `Cannot use address "${written}": it is no address; want tcp://address:port`,
     );
   }
+  const address = place.replace(/\/\d+$/, "");
+  const port = Number(m[2]);
+  const name = reading.text(from, "name", path) ?? `${address}_${port}`;
   const chains: FilterChain[] = [];
   for (const [i, each] of reading.list(from, "filters", path).entries()) {
     const at = `${path}.filters[${i}]`;
@@ -114,10 +127,15 @@ function readListener(
     const config = filter && reading.part(filter, "config", at);
     if (config === undefined) continue;
     const inside = join(at, "config");
+    const local = inboundPort(config);
+    if (local !== undefined) {
+      const protocol = kind === "tcp_proxy" ? "tcp" : "http";
+      inbound.set(name, { address, port, protocol, localPort: local });
+      return undefined;
+    }
     if (kind === "http_connection_manager") {
       const rds = reading.part(config, "rds", inside);
       const table = rds && reading.needText(rds, "route_config_name", join(inside, "rds"));
-      // Routes of inbound traffic stand in the listener itself.
       if (table === undefined) continue;
       if (!TABLE.test(table)) {
         reading.note(
@@ -135,10 +153,8 @@ function readListener(
     } else if (kind === "tcp_proxy") chains.push(...readTcp(config, inside, reading));
   }
   if (chains.length === 0) return undefined;
-  const address = place.replace(/\/\d+$/, "");
-  const port = Number(m[2]);
   return {
-    name: reading.text(from, "name", path) ?? `${address}_${port}`,
+    name,
     address,
     port,
     filterChains: chains,
@@ -146,6 +162,22 @@ function readListener(
     bindToPort: reading.flag(from, "bind_to_port", path) ?? true,
     origin: reading.originOf(path),
   };
+}
+
+/** Of the cluster `in.8080` that all routes in a listener lead to: the application's port. */
+function inboundPort({ route_config: table }: JsonObject): number | undefined {
+  const routes = [table, ...listOf(table, "virtual_hosts")].flatMap((each) => listOf(each, "routes"));
+  const ports = routes.map((route) => {
+    const cluster = (route as JsonObject | null)?.cluster;
+    return typeof cluster === "string" ? /^in\.(\d{1,5})$/.exec(cluster)?.[1] : undefined;
+  });
+  const [first] = ports;
+  return first === undefined || ports.includes(undefined) ? undefined : Number(first);
+}
+
+function listOf(value: unknown, name: string): readonly unknown[] {
+  const list = (value as JsonObject | null | undefined)?.[name];
+  return Array.isArray(list) ? list : [];
 }
 
 function readTcp(config: JsonObject, path: string, reading: Reading): FilterChain[] {

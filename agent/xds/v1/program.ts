@@ -24,6 +24,7 @@ import { isWildcard } from "../../istio/host_pattern.ts";
 import { STANDING_CLUSTERS } from "../../istio/lower_cluster.ts";
 import { share } from "../../istio/share.ts";
 import type {
+  ApplicationPort,
   Cluster,
   ClusterLoadAssignment,
   Listener,
@@ -42,6 +43,7 @@ export interface V1Rules {
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly tables: ReadonlyMap<string, RouteConfiguration>;
   readonly listeners: ReadonlyMap<string, Listener>;
+  readonly inbound: ReadonlyMap<string, ApplicationPort>;
 }
 
 export interface V1Answers {
@@ -134,10 +136,11 @@ export function createV1Programs(options: V1Options): V1Programs {
         clusters: shareMap(before?.clusters, clusters),
         loadAssignments: shareMap(before?.loadAssignments, assignments),
         ...(listeners === undefined ? {} : { listeners: shareMap(before?.listeners, listeners) }),
+        ...(rules === undefined || rules.inbound.size === 0 ? {} : { inbound: rules.inbound }),
       };
       const unchanged = before !== undefined && before.routeConfigurations === program.routeConfigurations &&
         before.clusters === program.clusters && before.loadAssignments === program.loadAssignments &&
-        before.listeners === program.listeners;
+        before.listeners === program.listeners && before.inbound === program.inbound;
       if (!unchanged) before = program;
       return { program: before as Program, problems };
     },

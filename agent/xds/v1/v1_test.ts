@@ -237,6 +237,32 @@ Deno.test("a nameless listener that leads to the workload itself, and TCP to it,
   );
   assert.deepEqual([...made?.listeners.keys() ?? []], ["b"]);
   assert.deepEqual(made?.listeners.get("b")?.filterChains.map((c) => c.tcp?.cluster), ["out.db"]);
+  assert.deepEqual([...made?.inbound ?? []], [
+    ["10.0.0.5_3306", { address: "10.0.0.5", port: 3306, protocol: "tcp", localPort: 3306 }],
+  ]);
+});
+
+Deno.test("ports of the workload: out of routes in the listener, kept by name while it is broken, shared", () => {
+  const http = (more: object = {}) => ({
+    name: "http_10.0.0.5_80",
+    address: "tcp://10.0.0.5:80",
+    filters: [{
+      name: "http_connection_manager",
+      config: { route_config: { virtual_hosts: [{ domains: ["*"], routes: [{ cluster: "in.8080" }] }] } },
+    }],
+    ...more,
+  });
+  const first = decodeListeners({ listeners: [http()] }, ORIGIN);
+  assert.deepEqual([...first?.inbound ?? []], [
+    ["http_10.0.0.5_80", { address: "10.0.0.5", port: 80, protocol: "http", localPort: 8080 }],
+  ]);
+  assert.equal(first?.listeners.size, 0);
+  assert.equal(decodeListeners({ listeners: [http()] }, ORIGIN, first)?.inbound, first?.inbound);
+  const broken = decodeListeners({ listeners: [http({ address: "x" })] }, ORIGIN, first);
+  assert.equal(broken?.problems.length, 1);
+  assert.equal(broken?.inbound, first?.inbound);
+  assert.equal(decodeListeners({ listeners: [http({ name: 7 })] }, ORIGIN, first)?.inbound.size, 1);
+  assert.equal(decodeListeners({ listeners: [] }, ORIGIN, first)?.inbound.size, 0);
 });
 
 Deno.test("of two listeners of one name the first counts, and the other is told", () => {
