@@ -16,11 +16,12 @@ import type { Address } from "./client.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** Program and arguments in front of the agent's own; `main`: another one than mod.ts, which is never compiled. */
-export function agentCommand(main?: string): string[] {
+/** Program and arguments in front of the agent's own; `main`: another one than mod.ts, which is never compiled; `rights`: a named set. */
+export function agentCommand(main?: string, rights?: string): string[] {
   const chosen = Deno.env.get("AGENT") ?? "";
   if (chosen !== "" && main === undefined) return [chosen];
-  return [Deno.execPath(), "run", "-P", "--no-prompt", "--quiet", `${ROOT}${main ?? "mod.ts"}`];
+  const set = rights === undefined ? "-P" : `-P=${rights}`;
+  return [Deno.execPath(), "run", set, "--no-prompt", "--quiet", `${ROOT}${main ?? "mod.ts"}`];
 }
 
 /** Also for scripts that tests run under the same runtime. */
@@ -50,12 +51,14 @@ export interface StartOptions {
   readonly cwd?: string;
   /** Main module in place of mod.ts, from the repository. */
   readonly main?: string;
+  /** Named permission set of deno.json in place of the default one; a compiled program has only one. */
+  readonly rights?: string;
   /** False: do not wait for the first rules. */
   readonly rules?: false;
 }
 
 function commandFor(args: readonly string[], options: StartOptions): Deno.Command {
-  const words = [...agentCommand(options.main), ...args];
+  const words = [...agentCommand(options.main, options.rights), ...args];
   // `exec`, so that the pid is the agent's own.
   const shell = options.before === undefined
     ? words

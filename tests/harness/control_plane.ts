@@ -39,6 +39,10 @@ export interface ControlPlaneOptions {
   readonly delta?: boolean;
   /** Port of the explicit-proxy listener among the resources; default none. */
   readonly httpProxyPort?: number;
+  /** Address that it listens on; default 127.0.0.1. */
+  readonly host?: string;
+  /** Words in front of its command, such as `ip netns exec NAME`. */
+  readonly before?: readonly string[];
 }
 
 /** A request as it came; what its protocol does not have is empty. */
@@ -170,9 +174,14 @@ class PlaneProcess implements ControlPlane {
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
-    const { temper, port = 0, delta } = options;
-    this.#child = new Deno.Command("node", {
-      args: [MAIN, JSON.stringify({ temper, port, ...(delta === undefined ? {} : { delta }) })],
+    const { temper, port = 0, delta, host = "127.0.0.1", before = [] } = options;
+    const [program = "node", ...words] = [...before, "node"];
+    this.#child = new Deno.Command(program, {
+      args: [
+        ...words,
+        MAIN,
+        JSON.stringify({ temper, port, host, ...(delta === undefined ? {} : { delta }) }),
+      ],
       // Nothing of the test's own environment: grpc-js would read proxies from it.
       clearEnv: true,
       env: { PATH: Deno.env.get("PATH") ?? "" },
@@ -194,7 +203,7 @@ class PlaneProcess implements ControlPlane {
   }
 
   get address(): string {
-    return `grpc://127.0.0.1:${this.port}`;
+    return `grpc://${this.#options.host ?? "127.0.0.1"}:${this.port}`;
   }
 
   async listening(): Promise<void> {

@@ -164,6 +164,6 @@ readline.createInterface({ input: process.stdin }).on("line", (line) => {
   report({ kind: "done", id });
 }).on("close", () => process.exit(0));
 
-listener.listen(options.port ?? 0, "127.0.0.1", () => {
+listener.listen(options.port ?? 0, options.host ?? "127.0.0.1", () => {
   report({ kind: "listening", port: listener.address().port });
 });
