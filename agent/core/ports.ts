@@ -54,8 +54,14 @@ export interface Dialer {
   dial(address: StreamAddress, timeoutMs: number, keepAlive?: boolean): Promise<AcceptedStream>;
 }
 
+/** No name server answered: the message says why, and nothing of the name is known. */
+export class NoAnswer extends Error {}
+
 export interface Resolver {
-  /** Every address of a name, IPv4 first; an IP literal resolves to itself. Rejects when there is none. */
+  /**
+   * Every address of a name, IPv4 first; an IP literal resolves to itself. Rejects when there is none, with {@link NoAnswer} when that is
+   * not known.
+   */
   resolve(hostname: string): Promise<readonly string[]>;
 }
 

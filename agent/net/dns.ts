@@ -10,7 +10,7 @@
  * ```
  */
 import { normalAddress } from "../core/ip.ts";
-import type { Resolver } from "../core/ports.ts";
+import { NoAnswer, type Resolver } from "../core/ports.ts";
 import { HostsFile } from "./hosts_file.ts";
 
 /** One question to the name server. Rejects when there is no such record. */
@@ -27,6 +27,9 @@ const LIMITS: LookupLimits = { totalMs: 10_000, secondMs: 200 };
 
 /** Message of the error when nothing came in time (or the lookup was given up). */
 export const SILENCE = "no answer from the name server";
+
+/** The same when the question could not even be sent. */
+const UNREACHABLE = "the name server cannot be reached";
 
 const systemHosts = new HostsFile();
 const askSystem: AskDns = (name, type, signal) => Deno.resolveDns(name, type, { signal });
@@ -45,7 +48,7 @@ export async function resolveName(
 
   const pinned = await hosts.lookup(hostname);
   if (pinned.length > 0) return pinned;
-  if (outer?.aborted === true) throw new Error(SILENCE);
+  if (outer?.aborted === true) throw new NoAnswer(SILENCE);
   const controller = new AbortController();
   const stop = () => controller.abort();
   const timers = [setTimeout(stop, limits.totalMs)];
@@ -59,12 +62,20 @@ export async function resolveName(
     const [v4, v6] = await Promise.allSettled([question("A"), question("AAAA")]);
     const addresses = [v4, v6].flatMap((answer) => answer.status === "fulfilled" ? answer.value : []);
     if (addresses.length > 0) return addresses;
-    if (controller.signal.aborted) throw new Error(SILENCE);
-    throw v4.status === "rejected" ? v4.reason : new Error(`no address for ${hostname}`);
+    if (controller.signal.aborted) throw new NoAnswer(SILENCE);
+    throw v4.status === "rejected" ? told(v4.reason) : new Error(`no address for ${hostname}`);
   } finally {
     for (const timer of timers) clearTimeout(timer);
     outer?.removeEventListener("abort", stop);
   }
+}
+
+/** The runtime's own words for a server that is away say little and differ; that there is no such name, and what is denied, stay. */
+function told(reason: unknown): unknown {
+  if (reason instanceof Deno.errors.TimedOut) return new NoAnswer(SILENCE, { cause: reason });
+  return reason instanceof Error && /\bio error\b|no connections available/.test(reason.message)
+    ? new NoAnswer(UNREACHABLE, { cause: reason })
+    : reason;
 }
 
 export const systemResolver: Resolver = { resolve: (hostname) => resolveName(hostname) };

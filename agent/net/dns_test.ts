@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NoAnswer } from "../core/ports.ts";
 import { type AskDns, resolveName, systemResolver } from "./dns.ts";
 
 const LIMITS = { totalMs: 5000, secondMs: 20 };
@@ -74,4 +75,23 @@ Deno.test("dns: literals and localhost are not asked for", async () => {
 
 Deno.test("dns: the system's resolver refuses a name that cannot exist", async () => {
   await assert.rejects(systemResolver.resolve("no-such-name.invalid"));
+});
+
+Deno.test("dns: a server that is away is no name without an address", async () => {
+  for (
+    const [reason, wanted] of [
+      [new Deno.errors.TimedOut("proto error: request timed out"), /^no answer from the name server$/],
+      [
+        new Error("proto error: io error: Network is unreachable (os error 101)"),
+        /^the name server cannot be reached$/,
+      ],
+    ] as const
+  ) {
+    await assert.rejects(resolveName("a", undefined, server(reason, reason), LIMITS), (error) => {
+      assert.ok(error instanceof NoAnswer);
+      assert.match(error.message, wanted);
+      return true;
+    });
+  }
+  await assert.rejects(resolveName("a", undefined, server(none, none), LIMITS), (error) => error === none);
 });

@@ -16,7 +16,7 @@
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { MeshError } from "../core/errors.ts";
-import type { StreamTarget, StreamTransport } from "../core/ports.ts";
+import { NoAnswer, type StreamTarget, type StreamTransport } from "../core/ports.ts";
 import type { CallConnection, Connect } from "./call_connection.ts";
 import { CallStream } from "./call_stream.ts";
 import { addressText, type Failure, failureError, tcpFailure } from "./connect_error.ts";
@@ -165,8 +165,8 @@ class Dial {
       if (cause instanceof MeshError) throw cause;
       const state = signal.aborted
         ? this.#late(SILENCE)
-        : cause instanceof Error && cause.message === SILENCE
-        ? SILENCE
+        : cause instanceof NoAnswer
+        ? cause.message
         : "the name has no address";
       throw failureError(`resolve`, host, {
         code: "D201",

@@ -4,7 +4,7 @@
  * lookup.
  */
 import { MeshError } from "../core/errors.ts";
-import type { Clock, Resolver } from "../core/ports.ts";
+import { type Clock, NoAnswer, type Resolver } from "../core/ports.ts";
 import { normalAddress } from "../core/ip.ts";
 
 interface Entry {
@@ -59,7 +59,8 @@ export class Names {
     }).catch((cause: unknown) => {
       entry.lookup = null;
       entry.refreshAt = this.clock.monotonic() + RETRY_MS;
-      const text = `Cannot resolve "${hostname}": the resolver knows no address of it`;
+      const state = cause instanceof NoAnswer ? cause.message : "the resolver knows no address of it";
+      const text = `Cannot resolve "${hostname}": ${state}`;
       entry.failure = cause instanceof MeshError ? cause : new MeshError("P207", text, { cause });
       throw entry.failure;
     });

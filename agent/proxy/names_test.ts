@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { MeshError } from "../core/errors.ts";
+import { NoAnswer } from "../core/ports.ts";
 import { ManualClock } from "../../tests/harness/clock.ts";
 import { Names } from "./names.ts";
 
@@ -118,4 +119,10 @@ Deno.test("names: what is remembered is bounded, the oldest goes first", async (
   await miss("first");
   assert.equal(asked.get("n4095"), 1);
   assert.equal(asked.get("first"), 2);
+});
+
+Deno.test("names: a name server that is away is told as that", async () => {
+  const { server, fail } = rig();
+  server.answer = new NoAnswer("the name server cannot be reached");
+  assert.match(await fail(), /^Cannot resolve "a\.example": the name server cannot be reached$/);
 });
