@@ -36,3 +36,12 @@ Deno.test("what cannot be listened on is told in a sentence", () => {
   );
   assert.match(sentence(new Deno.errors.NotCapable("x"), 80), /^N103 .*: permission denied/);
 });
+
+Deno.test("the hint fits a service port", () => {
+  const hint = (protocol: string): string => {
+    const told = listenError(protocol, { hostname: "10.0.0.5", port: 1 }, new Deno.errors.AddrInUse("x"));
+    return (told as MeshError).hint;
+  };
+  assert.match(hint("service port"), /^Let the application listen on 127\.0\.0\.1 only/);
+  assert.match(hint("http"), /listenAddress/);
+});

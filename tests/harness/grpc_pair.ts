@@ -74,8 +74,12 @@ export class GrpcServer implements AsyncDisposable {
   }
 }
 
-/** Plays cases of client.mjs one after the other through `port`. */
-export async function playGrpc(port: number, authority: string, ...cases: string[]): Promise<Played[]> {
+/** Plays cases of client.mjs one after the other through `port`, of 127.0.0.1 unless it says `ADDRESS:PORT`. */
+export async function playGrpc(
+  port: number | string,
+  authority: string,
+  ...cases: string[]
+): Promise<Played[]> {
   const { stdout, stderr } = await new Deno.Command("node", {
     args: [at("client.mjs"), String(port), authority, ...cases],
     signal: AbortSignal.timeout(60_000),

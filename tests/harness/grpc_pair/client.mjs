@@ -1,12 +1,12 @@
 /**
- * A gRPC client (grpc-js) in a process of its own: `node client.mjs PORT AUTHORITY CASE...` plays the cases one after the other and
+ * A gRPC client (grpc-js) in a process of its own: `node client.mjs [ADDRESS:]PORT AUTHORITY CASE...` plays the cases one after the other and
  * prints what came of each as a line of JSON.
  */
 import grpc from "@grpc/grpc-js";
 
 const [, , port, authority, ...names] = process.argv;
 const asIs = (bytes) => bytes;
-const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
+const client = new grpc.Client(port.includes(":") ? port : `127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
   "grpc.default_authority": authority,
   "grpc.enable_http_proxy": 0,
   "grpc.enable_retries": 0,
