@@ -1,8 +1,10 @@
 /** Asking a running agent at its admin address. */
+import type { SyncReport } from "../admin/sync.ts";
 import { MeshError } from "../core/errors.ts";
 import type { StreamAddress } from "../core/ports.ts";
-import { parseAddress } from "./args.ts";
+import { parseAddress, type ParsedArgs } from "./args.ts";
 import { type ClientResponse, connectClient } from "./http_client.ts";
+import { loadSettings } from "./load_settings.ts";
 
 const DEFAULT_ADMIN = "127.0.0.1:30102";
 
@@ -37,5 +39,48 @@ export async function askAgent(
     );
   } finally {
     connection.close();
+  }
+}
+
+/** Of --admin, else of the settings that --config names, else the default; or a sentence when it is none. */
+export async function chosenAdmin(args: ParsedArgs): Promise<StreamAddress | string> {
+  const directory = args.get("config");
+  if (args.has("admin") || directory === undefined) return adminAddress(args.get("admin"));
+  const { config } = await loadSettings(args);
+  if (config === undefined) return `Cannot read the settings in "${directory}": mesh-agent doctor says why`;
+  return config.listen.admin ?? `Cannot ask the agent of "${directory}": admin.enable is false`;
+}
+
+/** What the agent is at; or a sentence when something else answers, or nothing within `patienceMs`. Throws as {@link askAgent}. */
+export async function readSync(address: StreamAddress, patienceMs: number): Promise<SyncReport | string> {
+  const where = `${address.hostname}:${address.port}`;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<null>((resolve) => timer = setTimeout(resolve, patienceMs, null));
+  const asking = askAgent(address, "/sync");
+  // Whoever waits no longer does not hear of its end.
+  asking.catch(() => {});
+  try {
+    const answer = await Promise.race([asking, late]);
+    if (answer === null) return `${where} accepts connections and does not answer`;
+    return syncOf(answer) ?? `something else than a mesh-agent answers at ${where} (status ${answer.status})`;
+  } catch (error) {
+    if (error instanceof MeshError) throw error;
+    return `something else than a mesh-agent listens at ${where}`;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Undefined when something else than an agent answered. */
+export function syncOf({ status, body }: ClientResponse): SyncReport | undefined {
+  if (status !== 200) return undefined;
+  try {
+    const report = JSON.parse(body);
+    return typeof report?.world?.revision === "number" && Array.isArray(report.connections) &&
+        report.permissions !== undefined
+      ? report
+      : undefined;
+  } catch {
+    return undefined;
   }
 }

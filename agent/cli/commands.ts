@@ -152,6 +152,44 @@ export const COMMANDS: readonly CommandHelp[] = [
     load: () => import("./status.ts"),
   },
   {
+    name: "wait",
+    usage: "wait [--timeout 60s]",
+    summary: "until outbound requests are routed by rules",
+    about: [
+      "Asks a running agent, or one that is just being started, until it is ready: its proxy listens and rules are in (also",
+      "those of its cache). Prints nothing then; when the time is over, the step that is missing and what to do.",
+    ],
+    flags: [
+      { name: "timeout", value: "DURATION", help: "at most so long (default 60s)" },
+      ADMIN,
+      { ...CONFIG, help: "conf directory whose admin address is asked, instead of --admin" },
+    ],
+    examples: [
+      ["mesh-agent wait && exec ./application", "an application that starts with its mesh"],
+      ["mesh-agent wait --timeout 2m --admin 127.0.0.1:30112", "another agent, a longer time"],
+    ],
+    exits: [[0, "outbound works"], [1, "it does not: the missing step is printed"], [2, "wrong usage"]],
+    load: () => import("./wait.ts"),
+  },
+  {
+    name: "doctor",
+    usage: "doctor [--config DIR]",
+    summary: "what keeps the agent from working, and what to do about it",
+    about: [
+      "Checks settings, runtime, rights, listen addresses, cache, rules, and of each control plane DNS, TCP, TLS, certificate,",
+      "token, clock and the answer; of a running agent its readiness, what it refused (NACK) and what it was denied.",
+      "One line each: ok, warn or fail, with the next step below. Works with and without a running agent; run it as the",
+      "agent's user, whose files and ports they are.",
+    ],
+    flags: [CONFIG, ADMIN, JSON_FLAG],
+    examples: [
+      ["mesh-agent doctor --config /etc/mesh-agent/conf", "of a machine"],
+      ["mesh-agent doctor --json", "for a program to read"],
+    ],
+    exits: [[0, "no check failed"], [1, "a check failed"], [2, "wrong usage"]],
+    load: () => import("./doctor.ts"),
+  },
+  {
     name: "permissions",
     usage: "permissions [--config DIR]",
     summary: "what the agent may do, and which setting makes it so",
@@ -263,19 +301,6 @@ export const COMMANDS: readonly CommandHelp[] = [
     ],
     exits: [[0, "done, or nothing to do"], [1, "a file cannot be read or written"], [2, "wrong usage"]],
     load: () => import("./vm.ts"),
-  },
-  {
-    name: "sleep",
-    usage: "sleep DURATION",
-    summary: "wait, where no other program can (preStop in an image without a shell)",
-    about: [
-      "Ends after that time. The agent's image holds no other program; Kubernetes before 1.30 has no sleep action of",
-      "its own. With it as preStop the agent serves the application that is ending beside it.",
-    ],
-    flags: [],
-    examples: [["mesh-agent sleep 15s", "a quarter of a minute"]],
-    exits: [[0, "the time is over"], [2, "wrong usage"]],
-    load: () => import("./sleep.ts"),
   },
   {
     name: "sleep",

@@ -8,6 +8,8 @@ import type { StreamAddress } from "../core/ports.ts";
 export interface ClientResponse {
   readonly status: number;
   readonly body: string;
+  /** The server's clock when it answered (RFC 9110, section 6.6.1), as it is written. */
+  readonly date?: string;
 }
 
 export interface ClientConnection {
@@ -52,12 +54,14 @@ export async function connectClient(address: StreamAddress): Promise<ClientConne
     const status = Number(head.slice(9, 12));
     if (status < 200) return await response();
     const length = /^content-length:\s*(\d+)/im.exec(head)?.[1];
-    if (/^transfer-encoding:/im.test(head)) return { status, body: await chunked() };
+    const date = /^date:\s*(.+)$/im.exec(head)?.[1];
+    const answer = (body: string) => ({ status, body, ...(date === undefined ? {} : { date }) });
+    if (/^transfer-encoding:/im.test(head)) return answer(await chunked());
     if (length === undefined && status !== 204 && status !== 304) {
       while (await more());
-      return { status, body: decoder.decode(take(data.length)) };
+      return answer(decoder.decode(take(data.length)));
     }
-    return { status, body: decoder.decode(await exactly(Number(length ?? 0))) };
+    return answer(decoder.decode(await exactly(Number(length ?? 0))));
   };
 
   const take = (n: number): Uint8Array => {

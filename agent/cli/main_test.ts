@@ -59,7 +59,7 @@ Deno.test("cli: an unknown command, with the nearest one", async () => {
     code: 2,
     out: "",
     notes: 'Cannot run "chekc": there is no such command; did you mean "check"?\n' +
-      "want one of run, demo, check, explain, status, permissions, program, vm, sleep, version; mesh-agent help shows them\n",
+      "want one of run, demo, check, explain, status, wait, doctor, permissions, program, vm, sleep, version; mesh-agent help shows them\n",
   });
 });
 

@@ -1,6 +1,6 @@
 /** `status`: where a running agent has its rules from, and how fresh they are. */
-import { formatSync, type SyncReport } from "../admin/sync.ts";
-import { adminAddress, askAgent } from "./ask_agent.ts";
+import { formatSync } from "../admin/sync.ts";
+import { adminAddress, askAgent, syncOf } from "./ask_agent.ts";
 import type { Run } from "./command.ts";
 
 export const run: Run = async (args, terminal) => {
@@ -15,8 +15,9 @@ export const run: Run = async (args, terminal) => {
     );
     return 2;
   }
-  const { status, body } = await askAgent(address, "/sync");
-  const report = status === 200 ? reportOf(body) : undefined;
+  const answer = await askAgent(address, "/sync");
+  const { status, body } = answer;
+  const report = syncOf(answer);
   if (report === undefined) {
     terminal.note(
       `Cannot read the answer of ${args.get("admin") ?? "the agent"}: ${status} ${body.trimEnd()}`,
@@ -26,16 +27,3 @@ export const run: Run = async (args, terminal) => {
   terminal.print(args.has("json") ? body.trimEnd() : formatSync(report, terminal.paint));
   return report.ready ? 0 : 1;
 };
-
-/** Undefined when something else than an agent answered. */
-function reportOf(body: string): SyncReport | undefined {
-  try {
-    const report = JSON.parse(body);
-    return typeof report?.world?.revision === "number" && Array.isArray(report.connections) &&
-        report.permissions !== undefined
-      ? report
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}

@@ -45,7 +45,8 @@ export const STEADY_MS = 10_000;
  */
 export const AGED_MS = 300_000;
 
-const SERVICES: Readonly<Record<Generation, string>> = {
+/** Path of the method in front of its kind. */
+export const SERVICES: Readonly<Record<Generation, string>> = {
   v2: "/envoy.service.discovery.v2.AggregatedDiscoveryService",
   v3: "/envoy.service.discovery.v3.AggregatedDiscoveryService",
 };
@@ -411,7 +412,7 @@ async function loaded<T>(what: string, load: () => Promise<T>): Promise<T> {
 }
 
 /** Files of 15012, read by the transport on every connect. */
-function tlsOf(config: AgentConfig): Pick<StreamTarget, "tls" | "tokenFile"> {
+export function tlsOf(config: AgentConfig): Pick<StreamTarget, "tls" | "tokenFile"> {
   const { certDirectory, serverName, tokenFile } = config.discovery;
   return {
     tls: {
@@ -425,7 +426,7 @@ function tlsOf(config: AgentConfig): Pick<StreamTarget, "tls" | "tokenFile"> {
 }
 
 /** istiod looks up who issued the token by the cluster. */
-function metadataOf(
+export function metadataOf(
   address: ControlPlaneAddress,
   config: AgentConfig,
 ): readonly (readonly [string, string])[] {
