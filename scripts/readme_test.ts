@@ -75,6 +75,54 @@ Deno.test("README: every failure of a control plane is in the table of what to l
   }
 });
 
+/** Without what differs between machines and edits: where the clone lies, lines and columns, the name server. */
+function comparable(text: string): string[] {
+  return text.replaceAll(root.pathname, "/home/me/mesh-agent/")
+    .replace(/:\d+:\d+\b/g, ":L:C")
+    .replace(/\S+:53 /, "10.96.0.10:53 ")
+    .split("\n").map((line) => line.replace(/ +/g, " ").trimEnd());
+}
+
+Deno.test("README: what it shows of commands that need no running agent is what they print", async () => {
+  const shown = [...readme.matchAll(/^```\n\$ mesh-agent (.*)\n([\s\S]*?)^```/gm)].map((m) =>
+    [m[1]!, m[2]!] as const
+  )
+    .filter(([command]) => /config\b/.test(command));
+  assert.deepEqual(shown.map(([command]) => command.split(" ")[0]), [
+    "check",
+    "explain",
+    "program",
+    "run",
+    "permissions",
+  ]);
+  for (const [command, text] of shown) {
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        "mod.ts",
+        ...command.match(/'[^']*'|\S+/g)!.map((word) => word.replaceAll("'", "")),
+      ],
+      cwd: root,
+      env: { NO_COLOR: "1" },
+    }).output();
+    const printed = comparable(new TextDecoder().decode(stdout));
+    let from = 0;
+    let skip = false;
+    for (const line of comparable(text.trimEnd())) {
+      if (line === "...") {
+        skip = true;
+        continue;
+      }
+      const at = printed.indexOf(line, from);
+      assert.ok(at >= from && (skip || at === from), `${command}: it does not print here: ${line}`);
+      from = at + 1;
+      skip = false;
+    }
+    assert.ok(skip || from === printed.length - 1, `${command}: it prints more: ${printed[from]}`);
+  }
+});
+
 Deno.test("README: the plugin that it shows type-checks", async () => {
   const [example] = blocks("ts").filter((text) => text.includes("StartSource = ("));
   const discovery = new URL("agent/discovery/", root);
