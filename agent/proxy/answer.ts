@@ -2,22 +2,16 @@
 import { MeshError } from "../core/errors.ts";
 import type { HeaderOps } from "../route/types.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
-import { CONTENT_LENGTH, HOP_BY_HOP, type MessageHead, REMOVED, X_ENVOY } from "../wire/http1/head.ts";
+import { HOP_BY_HOP, type MessageHead, REMOVED, X_ENVOY } from "../wire/http1/head.ts";
 import type { ProxyContext } from "./context.ts";
 import { corsFields } from "./cors.ts";
 import type { Exchange, Framing } from "./exchange.ts";
-import { copyLines, type Field, runOps, writeFields } from "./fields.ts";
+import { copyLines, type Field, HOP_BY_HOP_AND_LENGTH, runOps, writeFields } from "./fields.ts";
 import { formatContext } from "./format.ts";
 import { grpcStatusIn, grpcStatusOfTrailers, isGrpc } from "./grpc.ts";
 import type { Upstream } from "./upstream.ts";
 
 const SERVICE_TIME = "x-envoy-upstream-service-time";
-
-const DROP_WITH_LENGTH: Uint8Array = (() => {
-  const t = HOP_BY_HOP.slice();
-  t[CONTENT_LENGTH] = 1;
-  return t;
-})();
 
 /** Length for BodyReader.begin: what follows this head (RFC 9112 section 6.3). */
 export function bodyLength(method: string, head: MessageHead): number {
@@ -62,7 +56,7 @@ export function answer(
   out.span(head.buf, head.start + 9, head.reasonEnd);
   out.text("\r\n");
   const keepLength = status !== 204 && head.contentLength >= 0;
-  copyLines(head, out, keepLength ? HOP_BY_HOP : DROP_WITH_LENGTH, -1);
+  copyLines(head, out, keepLength ? HOP_BY_HOP : HOP_BY_HOP_AND_LENGTH, -1);
   out.line(SERVICE_TIME, String(Math.round(ex.upstreamServiceMs)));
   if (fields !== null) writeFields(out, fields);
   if (framing === "chunked") out.text("Transfer-Encoding: chunked\r\n");

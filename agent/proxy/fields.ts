@@ -2,7 +2,7 @@
 import { applyHeaderOps, type FormatContext } from "../route/headers.ts";
 import type { HeaderOps } from "../route/types.ts";
 import { type ByteWriter, latin1OfUtf8 } from "../wire/http1/byte_writer.ts";
-import { type MessageHead, REMOVED } from "../wire/http1/head.ts";
+import { CONTENT_LENGTH, HOP_BY_HOP, type MessageHead, REMOVED } from "../wire/http1/head.ts";
 
 export interface Field {
   readonly name: string;
@@ -12,6 +12,13 @@ export interface Field {
 
 /** These frame or address the message: no rule may change them as headers. */
 const FIXED: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "connection"]);
+
+/** For `copyLines`, of answers without a body. */
+export const HOP_BY_HOP_AND_LENGTH: Uint8Array = (() => {
+  const drop = HOP_BY_HOP.slice();
+  drop[CONTENT_LENGTH] = 1;
+  return drop;
+})();
 
 /** Runs header operations over the lines of `head` (removed ones are marked) and the fields added so far. */
 export function runOps(

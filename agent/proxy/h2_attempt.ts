@@ -10,6 +10,7 @@ import { UpstreamStream } from "./h2_upstream_stream.ts";
 import type { ClusterLimits } from "./cluster_limits.ts";
 import { enterPending, requestOverflow } from "./limits.ts";
 import type { Target } from "./pick.ts";
+import { Unprocessed } from "./upstream.ts";
 import { WEBSOCKET } from "./websocket.ts";
 
 /** A request up to this size is kept while it is sent, bytes, so that it can be sent again where a policy asks for that. */
@@ -82,6 +83,16 @@ function mayUpgrade({ connection: { peer }, endpoint }: Http2Upstream): boolean 
   );
 }
 
+/** The next try dials anew, and tries are counted. */
+function leftAtOnce({ key }: Endpoint): MeshError {
+  const reason =
+    "upstream connect error or disconnect/reset before headers. reset reason: connection termination. ";
+  return new Unprocessed("P305", `${reason}The upstream ${key} closed the connection before the request`, {
+    side: "upstream",
+    retry: "reset",
+  });
+}
+
 /** As `begin`, when a connection has room: one that is dialled, or that another exchange leaves. */
 async function beginLater(
   proxy: ProxyContext,
@@ -92,27 +103,30 @@ async function beginLater(
   moved: Pump | null,
 ): Promise<void> {
   const { limits } = to.handle;
+  const { endpoint } = stream;
   const { connectMs } = proxy.config.proxy.timeouts;
   const connectTimeoutMs = to.addresses === null ? to.handle.connectTimeoutMs : connectMs;
   let queued = false;
   if (limits !== null) enterPending(proxy, ex, limits);
   try {
     do {
-      if (ex.upgrading) {
-        const connection = pool.ready();
-        if (connection !== null) {
-          await stream.wait(connection.known());
-          continue;
+      if (!ex.upgrading || pool.ready() === null) {
+        if (pool.mayDial(limits)) {
+          await stream.wait(pool.dial(connectTimeoutMs));
+          if (pool.over) throw leftAtOnce(endpoint);
+        } else {
+          if (!queued) proxy.observer.count("upstream_cx_overflow_total");
+          pool.queue(stream, queued);
+          queued = true;
+          await stream.turn();
         }
       }
-      if (pool.mayDial(limits)) {
-        await stream.wait(pool.dial(connectTimeoutMs));
-        continue;
+      if (ex.upgrading) {
+        const connection = pool.ready();
+        if (connection === null) continue;
+        await stream.wait(connection.known());
+        if (connection.over) throw leftAtOnce(endpoint);
       }
-      if (!queued) proxy.observer.count("upstream_cx_overflow_total");
-      pool.queue(stream, queued);
-      queued = true;
-      await stream.turn();
     } while (!begin(proxy, ex, pool, stream, moved, limits));
   } finally {
     if (limits !== null) limits.pending--;

@@ -53,16 +53,21 @@ export class Peer {
 
   flush(): void {
     while (!this.mute && this.connection.pending > 0) {
-      void this.stream.write(this.connection.take());
+      this.#write(this.connection.take());
       this.connection.written();
     }
+  }
+
+  /** The other side may be gone. */
+  #write(bytes: Uint8Array): void {
+    this.stream.write(bytes).catch(() => {});
   }
 
   /** Frames that the codec would not send. */
   say(write: (out: Output) => void): void {
     const out = new Output();
     write(out);
-    void this.stream.write(out.take());
+    this.#write(out.take());
   }
 }
 

@@ -33,6 +33,12 @@ export class Http2Pool implements Shared {
     return this.#connections.size;
   }
 
+  /** All connections are. */
+  get over(): boolean {
+    for (const connection of this.#connections) if (!connection.over) return false;
+    return true;
+  }
+
   /** A connection with a stream to spare. */
   ready(): Http2Upstream | null {
     for (const connection of this.#connections) if (connection.canRequest) return connection;

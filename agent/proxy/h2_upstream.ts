@@ -105,12 +105,15 @@ export class Http2Upstream implements Http2Handler {
     this.#whenKnown = [];
   }
 
+  /** One of both sides, or the way between them, has ended it. */
+  get over(): boolean {
+    const { connection, link } = this;
+    return connection.failed || connection.draining || connection.peerDraining || link.closed || link.broken;
+  }
+
   /** It takes no more exchanges, whatever becomes of those that it has. */
   get leaving(): boolean {
-    const { connection } = this;
-    return connection.failed || connection.draining || connection.peerDraining || this.link.closed ||
-      this.link.broken ||
-      this.requests >= this.#terms.maxRequests;
+    return this.over || this.requests >= this.#terms.maxRequests;
   }
 
   /** Opens a stream for an exchange; null when there is no room after all. */
