@@ -14,6 +14,7 @@
  */
 import type { Admin } from "./admin/admin.ts";
 import { gaugesOf } from "./admin/gauges.ts";
+import { inboundGauges } from "./admin/inbound_gauges.ts";
 import { limitGauges } from "./admin/limit_gauges.ts";
 import { answerHealth, type Readiness, readinessOf } from "./admin/readiness.ts";
 import type { ScopeReport } from "./admin/sync.ts";
@@ -164,6 +165,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     gauges: () => [
       ...gaugesOf({ world: world.current, problems: problems(), status: status(), state, recompiled }),
       ...proxy === undefined ? [] : limitGauges(proxy.limits()),
+      ...inboundGauges(inbound?.status() ?? []),
     ],
     inbound: config.inbound !== undefined,
   });

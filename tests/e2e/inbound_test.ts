@@ -239,6 +239,13 @@ Deno.test("inbound: the application's check gates its port and nothing else; a k
   assert.equal((await askOnce(agent.http, proxyGet("other.test", "/", close))).status, 204);
   assert.equal(await admin(agent, "/ready"), "ready\n");
   assert.match(
+    await admin(agent, "/stats/prometheus"),
+    new RegExp(
+      `^mesh_agent_application_check_passing\\{application="127.0.0.1:${application.port}"\\} 0$`,
+      "m",
+    ),
+  );
+  assert.match(
     await admin(agent, "/sync?format=text"),
     /check fails: GET \/health was answered 503; want 200/,
   );
