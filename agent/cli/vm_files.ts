@@ -178,6 +178,7 @@ WatchdogSec=30s
 TimeoutStartSec=60s
 TimeoutStopSec=30s
 LimitNOFILE=65536
+RuntimeDirectory=${NAME}
 CacheDirectory=${NAME}
 CacheDirectoryMode=0700
 UMask=0077
