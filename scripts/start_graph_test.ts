@@ -39,7 +39,7 @@ Deno.test("start: rules from files load nothing of a control plane, HTTP/2, the 
   const foreign = files.filter((file) =>
     /^agent\/(xds|cli\/(demo|explain|check|program|status))|^agent\/discovery\/(ads|pilot|compose|intake)/
       .test(file) ||
-    /^agent\/(admin\/(?!(?:limit_)?gauges)|net\/(grpc|h2_|stream_transport|call_|connect_error|http_client|tls|token))|^protos\//
+    /^agent\/(admin\/(?!(?:limit_)?gauges|readiness|sync)|net\/(grpc|h2_|stream_transport|call_|connect_error|http_client|tls|token))|^protos\//
       .test(file) ||
     /^agent\/(proxy\/h2_|wire\/http2)/.test(file) ||
     /^npm:(?!js-yaml@)|^npm:\/(?!js-yaml@)|^node:(?!buffer$)/.test(file)
@@ -59,6 +59,7 @@ Deno.test("start: the supervisor loads the settings and its own few files", asyn
   );
   assert.deepEqual(foreign, [
     "agent/discovery/rule_places.ts",
+    "agent/net/announce.ts",
     "agent/net/clock.ts",
     "agent/net/log.ts",
     "agent/net/net_scope.ts",
@@ -67,7 +68,9 @@ Deno.test("start: the supervisor loads the settings and its own few files", asyn
     "agent/net/read_scope.ts",
     "agent/net/rights.ts",
     "agent/net/rule_files.ts",
+    "agent/net/sd_notify.ts",
     "agent/net/turn.ts",
+    "agent/proxy/inbound_port.ts",
     "agent/route/ip_range.ts",
   ]);
 });

@@ -3,6 +3,7 @@ import type { Diagnostic } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
 import { directoryOf, joinPath } from "../core/path.ts";
 import { absolutePath, shownPath } from "../net/paths.ts";
+import { readSeal } from "../supervisor/seal.ts";
 import { ENV_NAMES, readSettings, referencedVariables } from "../settings/read.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { ParsedArgs } from "./args.ts";
@@ -22,8 +23,8 @@ const SETTINGS_FILE = /\.ya?ml$/i;
 
 /**
  * Reads the conf directory of `--config`, else `$CHASSIS_HOME/conf`, else `./conf`, else `fallback`. The flags --rules, --http
- * and --admin win over everything. Throws MeshError N110 when there is no directory, N107 for a file in it that cannot be
- * read.
+ * and --admin win over everything. A sealed program reads the conf directory that it was sealed for. Throws MeshError N110 when there
+ * is no directory, N107 for a file in it that cannot be read, N119 for another one than the sealed.
  */
 export async function loadSettings(args: ParsedArgs, fallback?: string): Promise<LoadedSettings> {
   const home = environment(["CHASSIS_HOME"]).variables.get("CHASSIS_HOME");
@@ -105,6 +106,14 @@ const FIRST_RUN = [
   "To see it work without any configuration:      mesh-agent demo",
   "    To start from the example that comes along:    mesh-agent run --config config",
   "    A conf directory holds chassis.yaml, mesher.yaml, microservice.yaml and a directory rules with Istio YAML.",
+  const seal = await readSeal();
+  if (seal !== undefined) {
+    if (given === undefined || given === seal.conf || directoryOf(given) === seal.conf) return seal.conf;
+    throw new MeshError(
+      "N119",
+      `Cannot start from "${given}": this program is sealed for "${seal.conf}"; want that one`,
+    );
+  }
 ].join("\n");
 
 /** All findings in the settings as people read them. */

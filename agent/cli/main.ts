@@ -74,7 +74,7 @@ function unknown(name: string, terminal: Terminal): ExitCode {
 }
 
 /** Codes that say: the command was asked for something that it cannot have. */
-const USAGE_CODES = /^(N10[1-37]|N110|N118|S\d+)$/;
+const USAGE_CODES = /^(N10[1-37]|N110|N11[89]|S\d+)$/;
 
 function failed(error: unknown, terminal: Terminal): ExitCode {
   if (error instanceof MeshError) {

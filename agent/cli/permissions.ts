@@ -1,6 +1,7 @@
 /** `permissions`: what the agent may do, and which setting makes it so. */
 import type { AgentConfig } from "../settings/types.ts";
 import { readFacts } from "../supervisor/facts.ts";
+import { readSeal } from "../supervisor/seal.ts";
 import { type Guard, originOf, type Scope, scopeOf } from "../supervisor/scope.ts";
 import type { Run } from "./command.ts";
 import { loadSettings, settingsText } from "./load_settings.ts";
@@ -22,6 +23,9 @@ export const run: Run = async (args, terminal) => {
   }
   const scope = scopeOf(config, await readFacts(config));
   terminal.print(args.has("json") ? json(config, scope) : text(config, scope, terminal.paint));
+  if (await readSeal() !== undefined) {
+    terminal.note("Sealed: the whole program has no other rights to the network and to files.");
+  }
   return 0;
 };
 

@@ -6,6 +6,7 @@ import { SYSTEMD_VARIABLES } from "../core/variables.ts";
 import type { Log } from "../core/ports.ts";
 import { openAnnouncer } from "../net/announce.ts";
 import { createLog } from "../net/log.ts";
+import { beyondSeal, readSeal, type Seal } from "../supervisor/seal.ts";
 import { formatConfig, jsonConfig } from "../settings/format.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { Run } from "./command.ts";
@@ -30,6 +31,8 @@ export const run: Run = async (args, terminal) => {
     );
     return 0;
   }
+  const seal = await readSeal();
+  if (seal !== undefined) await heedSeal(seal, config);
   const logOptions = { level: config.log.level, format: args.has("log-json") ? "json" : "text" } as const;
   const log = createLog(logOptions);
   tell(log, diagnostics);
@@ -56,7 +59,13 @@ export const run: Run = async (args, terminal) => {
   });
   if (config.isolation) {
     const { runIsolated } = await import("../supervisor/isolated.ts");
-    const supervisor = runIsolated(config, { log, logOptions, announcer, reread });
+    const supervisor = runIsolated(config, {
+      sealed: seal !== undefined,
+      log,
+      logOptions,
+      announcer,
+      reread,
+    });
     const ignore = onSignals(supervisor);
     return await supervisor.ended.finally(ignore);
   }
@@ -85,6 +94,25 @@ function giveUpWriting(
   if (Deno.permissions.querySync({ name: "run" }).state === "granted") return;
   Deno.permissions.revokeSync({ name: "write" });
 }
+
+/** Throws MeshError N119 when the settings need more than the program was sealed with. */
+async function heedSeal(seal: Seal, config: AgentConfig): Promise<void> {
+  const [{ readFacts }, { scopeOf }] = await Promise.all([
+    import("../supervisor/facts.ts"),
+    import("../supervisor/scope.ts"),
+  ]);
+  const beyond = beyondSeal(seal, scopeOf(config, await readFacts(config)));
+  if (beyond.length === 0) return;
+  throw new MeshError(
+    "N119",
+    `Cannot run with these settings: they need ${beyond.slice(0, MAX_TOLD).join(", ")}${
+      beyond.length > MAX_TOLD ? ` and ${beyond.length - MAX_TOLD} more` : ""
+    }; want no more than this program was sealed with for "${seal.conf}"`,
+  );
+}
+
+/** At most so many rights in one sentence. */
+const MAX_TOLD = 10;
 
 function tell(log: Log, diagnostics: readonly Diagnostic[]): void {
   const level = { error: "error", warning: "warn", info: "info" } as const;

@@ -146,6 +146,10 @@ export const START_CODES = {
     hint: "Mount resolv.conf and restart the agent, or use addresses in the rules.",
   },
   N130: { severity: "error", hint: "mesh-agent help vm shows what it reads and writes." },
+  N119: {
+    severity: "error",
+    hint: "Seal it anew: deno task compile --sealed DIR; or use a program that is not sealed.",
+  },
   N118: {
     severity: "error",
     hint:

@@ -27,6 +27,8 @@ export interface IsolatedOptions {
   readonly announcer: Announcer;
   /** Undefined when the settings cannot be used (already told). */
   readonly reread: () => Promise<AgentConfig | undefined>;
+  /** This process has just the rights of the settings, and the worker has them by inheritance. Default: false. */
+  readonly sealed?: boolean;
   /** Entry point of the worker; default: worker.ts. */
   readonly worker?: URL;
 }
@@ -78,7 +80,7 @@ export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supe
         log: logOptions,
         scope: { net, roots, report },
       } as const;
-      return spawnWorker(scope, start, hear, options.worker);
+      return spawnWorker(scope, start, hear, options);
     },
     async reread() {
       const next = await reread();

@@ -20,7 +20,10 @@ export function spawnWorker(
   scope: Scope,
   start: ToWorker & { type: "start" },
   hear: (message: FromWorker) => void,
-  url = WORKER,
+  { worker: url = WORKER, sealed = false }: {
+    readonly worker?: URL | undefined;
+    readonly sealed?: boolean | undefined;
+  } = {},
 ): WorkerLink {
   boundEvents();
   let worker: Worker;
@@ -31,6 +34,8 @@ export function spawnWorker(
       deno: {
         permissions: {
           ...scope.runtime,
+          // The runtime does not see that a range is within itself.
+          ...(sealed ? { net: "inherit" } : {}),
           // An empty list is no right, said as the runtime wants it.
           write: scope.runtime.write.length > 0 && scope.runtime.write,
           import: false,

@@ -18,7 +18,7 @@ async function probe(given: AgentConfig, tries: Record<string, unknown>): Promis
     log: {},
     scope: { net: [], roots: [], report: { isolated: true, guard: "runtime", net: [], read: [] } },
   } as const;
-  const worker = spawnWorker(scope, start, resolve, PROBING);
+  const worker = spawnWorker(scope, start, resolve, { worker: PROBING });
   try {
     return await promise as Record<string, string>;
   } finally {
