@@ -30,10 +30,10 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
   const home = environment(["CHASSIS_HOME"]).variables.get("CHASSIS_HOME");
   const directory = await confDirectory(args.get("config"), home, fallback);
   const files = new Map<string, string>();
-  for await (const entry of Deno.readDir(directory)) {
-    if (!SETTINGS_FILE.test(entry.name)) continue;
-    const text = await readSettingsFile(joinPath(directory, entry.name));
-    if (text !== undefined) files.set(entry.name, text);
+  for (const name of await namesIn(directory)) {
+    if (!SETTINGS_FILE.test(name)) continue;
+    const text = await readSettingsFile(joinPath(directory, name));
+    if (text !== undefined) files.set(name, text);
   }
   const label = shownPath(directory);
   const rules = args.get("rules");
@@ -55,6 +55,31 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
   });
   const labelled = new Map([...files].map(([name, text]) => [joinPath(label, name), text]));
   return { ...(config === undefined ? {} : { config }), diagnostics, files: labelled };
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(directory)) names.push(name);
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) throw lockedDirectory(directory, error);
+    throw error;
+  }
+  return names;
+}
+
+function lockedDirectory(path: string, cause: Error): MeshError {
+  return new MeshError(
+    "N107",
+    `Cannot read the conf directory "${
+      shownPath(path)
+    }": permission denied; want one that the agent's user may read`,
+    {
+      cause,
+      hint:
+        "Let its user or group read the directory and enter those above it, or start the agent as another user.",
+    },
+  );
 }
 
 /** Undefined for what is no file. Throws MeshError N107 for a file that cannot be read. */
@@ -81,6 +106,14 @@ async function confDirectory(
   home: string | undefined,
   fallback: string | undefined,
 ): Promise<string> {
+  const seal = await readSeal();
+  if (seal !== undefined) {
+    if (given === undefined || given === seal.conf || directoryOf(given) === seal.conf) return seal.conf;
+    throw new MeshError(
+      "N119",
+      `Cannot start from "${given}": this program is sealed for "${seal.conf}"; want that one`,
+    );
+  }
   const candidates = given !== undefined
     ? [given]
     : [...(home === undefined || home === "" ? [] : [joinPath(home, "conf")]), "conf"];
@@ -90,6 +123,7 @@ async function confDirectory(
       const { isFile } = await Deno.stat(path);
       return isFile ? directoryOf(path) : path;
     } catch (error) {
+      if (error instanceof Deno.errors.PermissionDenied) throw lockedDirectory(path, error);
       if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
     }
   }
@@ -106,14 +140,6 @@ const FIRST_RUN = [
   "To see it work without any configuration:      mesh-agent demo",
   "    To start from the example that comes along:    mesh-agent run --config config",
   "    A conf directory holds chassis.yaml, mesher.yaml, microservice.yaml and a directory rules with Istio YAML.",
-  const seal = await readSeal();
-  if (seal !== undefined) {
-    if (given === undefined || given === seal.conf || directoryOf(given) === seal.conf) return seal.conf;
-    throw new MeshError(
-      "N119",
-      `Cannot start from "${given}": this program is sealed for "${seal.conf}"; want that one`,
-    );
-  }
 ].join("\n");
 
 /** All findings in the settings as people read them. */
