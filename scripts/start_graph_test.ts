@@ -39,7 +39,7 @@ Deno.test("start: rules from files load nothing of a control plane, HTTP/2, the 
   const foreign = files.filter((file) =>
     /^agent\/(xds|cli\/(demo|explain|check|program|status))|^agent\/discovery\/(ads|pilot|compose|intake)/
       .test(file) ||
-    /^agent\/(admin\/(?!(?:limit_)?gauges|readiness|sync)|net\/(grpc|h2_|stream_transport|call_|connect_error|http_client|tls|token))|^protos\//
+    /^agent\/(admin\/(?!(?:limit_|inbound_)?gauges|readiness|sync)|net\/(grpc|h2_|stream_transport|call_|connect_error|http_client|tls|token))|^protos\//
       .test(file) ||
     /^agent\/(proxy\/h2_|wire\/http2)/.test(file) ||
     /^npm:(?!js-yaml@)|^npm:\/(?!js-yaml@)|^node:(?!buffer$)/.test(file)
