@@ -10,8 +10,8 @@ const DEFAULT_TIMEOUT = "60s";
 /** Between two questions, ms: soon enough for a start of 100 ms, and no load on an agent that waits for minutes. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
-/** An agent that does not answer at all, ms. */
-const ANSWER_MS = 5_000;
+/** An agent that does not answer at all, ms; also when less time is left, so that its reason is heard. */
+const ANSWER_MS = { least: 500, most: 5_000 } as const;
 
 export const run: Run = async (args, terminal) => {
   const timeout = args.get("timeout") ?? DEFAULT_TIMEOUT;
@@ -32,7 +32,10 @@ export const run: Run = async (args, terminal) => {
   const endMs = performance.now() + timeoutMs;
   let pauseMs = FIRST_PAUSE_MS;
   for (;;) {
-    const missing = await missingStep(address, Math.max(1, Math.min(ANSWER_MS, endMs - performance.now())));
+    const missing = await missingStep(
+      address,
+      Math.max(ANSWER_MS.least, Math.min(ANSWER_MS.most, endMs - performance.now())),
+    );
     if (missing === undefined) return 0;
     const leftMs = endMs - performance.now();
     if (leftMs <= 0) {
