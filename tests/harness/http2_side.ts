@@ -21,8 +21,8 @@ export class Http2Side implements Disposable {
     this.done = this.#read();
   }
 
-  static async connect(port: number): Promise<Http2Side> {
-    return new Http2Side(await Deno.connect({ hostname: "127.0.0.1", port }), "client");
+  static async connect(port: number, hostname = "127.0.0.1"): Promise<Http2Side> {
+    return new Http2Side(await Deno.connect({ hostname, port }), "client");
   }
 
   /** Sends a request, with a body behind its head when there is one; gives the stream. */
