@@ -5,7 +5,7 @@ import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import { HOP_BY_HOP, type MessageHead, REMOVED, X_ENVOY } from "../wire/http1/head.ts";
 import type { ProxyContext } from "./context.ts";
 import { corsFields } from "./cors.ts";
-import type { Exchange, Framing } from "./exchange.ts";
+import { DONE, type Exchange, type Framing } from "./exchange.ts";
 import { copyLines, type Field, HOP_BY_HOP_AND_LENGTH, runOps, writeFields } from "./fields.ts";
 import { formatContext } from "./format.ts";
 import { grpcStatusIn, grpcStatusOfTrailers, isGrpc } from "./grpc.ts";
@@ -74,7 +74,15 @@ export function answer(
   }
   const piece = body.buffered();
   if (piece !== null && body.done && body.trailers === null) return responder.data(piece, true);
-  return stream(ex, connection, piece, framing);
+  if (piece === null || !body.done) return stream(ex, connection, piece, framing);
+  // Nearly every gRPC answer: a message and its trailers came together.
+  const taken = responder.data(piece, false);
+  return taken === DONE ? end(ex, body.trailers) : taken.then(() => end(ex, body.trailers));
+}
+
+function end(ex: Exchange, trailers: Uint8Array | null): Promise<void> {
+  if (trailers !== null && isGrpc(ex.head)) ex.grpcStatus = grpcStatusOfTrailers(trailers);
+  return ex.responder.end(trailers);
 }
 
 async function stream(
@@ -89,8 +97,7 @@ async function stream(
   for (;;) {
     if (piece !== null) await responder.data(piece, body.done && body.trailers === null);
     if (body.done) {
-      if (body.trailers !== null && isGrpc(ex.head)) ex.grpcStatus = grpcStatusOfTrailers(body.trailers);
-      if (piece === null || body.trailers !== null) await responder.end(body.trailers);
+      if (piece === null || body.trailers !== null) await end(ex, body.trailers);
       return;
     }
     // Nothing at hand: show the client what there is before waiting.

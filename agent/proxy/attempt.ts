@@ -43,13 +43,20 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     let fresh = true;
     try {
       let connection: Upstream;
+      let answeredMs: number;
       if (ex.upstreamHttp2) {
         // Loaded by the first request that needs it: most agents start without.
         if (http2 === undefined) {
           http2 = await import("./h2_attempt.ts");
           if (ex.cancelled) throw new Error("the client is gone");
         }
-        connection = await http2.sendHttp2(proxy, ex, to, endpoint);
+        const begun = http2.sendHttp2(proxy, ex, to, endpoint, startMs);
+        const stream = begun instanceof Promise ? await begun : begun;
+        await stream.changed();
+        if (!stream.takeFinal()) await stream.answer(proxy, ex);
+        ex.kept = false;
+        answeredMs = stream.answeredMs;
+        connection = stream;
       } else {
         let own = endpoint.take();
         const { limits } = to.handle;
@@ -83,10 +90,10 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         if (!input.took(await input.next())) throw new Error("end of input");
         fresh = true;
         if (!tryHead(proxy, own)) await readHead(proxy, ex, own);
+        answeredMs = proxy.clock.monotonic();
         connection = own;
       }
       if (ex.retrying !== null) retryOver(ex);
-      const answeredMs = proxy.clock.monotonic();
       // Before the request is through there is no time between it and the answer.
       ex.upstreamServiceMs = ex.pumping ? 0 : Math.max(0, answeredMs - ex.requestSentMs);
       const again = retry !== null && ex.replayable &&

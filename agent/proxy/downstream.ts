@@ -12,7 +12,7 @@ import { BAD_VERSION, HEAD_TOO_LARGE, problemOf } from "../wire/http1/problems.t
 import { BodyReader } from "./body_reader.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
-import { addressText, describeBroken, Exchange, type Framing, type Responder } from "./exchange.ts";
+import { addressText, describeBroken, DONE, Exchange, type Framing, type Responder } from "./exchange.ts";
 import type { Http2Downstream } from "./h2_downstream.ts";
 import { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
@@ -506,7 +506,6 @@ export class DownstreamConnection implements Responder, Expirable {
 }
 
 const NOTHING = (): void => {};
-const DONE: Promise<void> = Promise.resolve();
 
 /** The error of a head that the parser refused with a number of problems.ts. */
 export function brokenHead(problem: number): MeshError {

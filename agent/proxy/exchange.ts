@@ -30,7 +30,7 @@ import type { Upstream } from "./upstream.ts";
 import type { Field } from "./fields.ts";
 import type { RequestHeadView } from "./request_view.ts";
 
-export { type Framing, NO_BODY, type RequestBody, type Responder } from "./engine.ts";
+export { DONE, type Framing, NO_BODY, type RequestBody, type Responder } from "./engine.ts";
 
 /** The state of one request; stages fill it in order. Also the source of the record. */
 export class Exchange {

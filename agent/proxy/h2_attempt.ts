@@ -16,13 +16,14 @@ import { WEBSOCKET } from "./websocket.ts";
 /** A request up to this size is kept while it is sent, bytes, so that it can be sent again where a policy asks for that. */
 const MAX_KEPT_BYTES = 64 * 1024;
 
-/** A stream with the request on its way, and the final head of the answer. Rejects as the HTTP/1.1 half of attempt does. */
-export async function sendHttp2(
+/** A stream with the request on its way; a promise of it only where no connection has room yet. Rejects as attempt's HTTP/1.1 half does. */
+export function sendHttp2(
   proxy: ProxyContext,
   ex: Exchange,
   to: Target,
   endpoint: Endpoint,
-): Promise<UpstreamStream> {
+  startMs: number,
+): UpstreamStream | Promise<UpstreamStream> {
   const stream = new UpstreamStream(proxy, endpoint, ex.upgrading || isGrpc(ex.head));
   endpoint.active++;
   ex.upstream = stream;
@@ -32,17 +33,14 @@ export async function sendHttp2(
   if (moved === null) ex.pumping = false;
   else moved.stream = stream;
   // A body that is still to come does not start the route's clock.
-  if (ex.body.done && moved === null) startTimeouts(proxy, ex, stream);
+  if (ex.body.done && moved === null) startTimeouts(ex, stream, startMs);
   const { limits } = to.handle;
   if (limits !== null) limits.starting++;
   try {
-    if (!begin(proxy, ex, pool, stream, moved, limits)) await beginLater(proxy, ex, to, pool, stream, moved);
+    if (!begin(proxy, ex, pool, stream, moved, limits)) return beginLater(proxy, ex, to, pool, stream, moved);
   } finally {
     if (limits !== null && stream.h2 === null) limits.starting--;
   }
-  stream.connection!.link.flush();
-  await stream.answer(proxy, ex);
-  ex.kept = false;
   return stream;
 }
 
@@ -63,13 +61,13 @@ function begin(
   const { body } = ex;
   const whole = moved === null && body.done && body.trailers === null;
   const bare = whole && bytes.length === ex.headLength;
-  const opened = ex.upgrading
-    ? stream.open(connection, bytes, false, WEBSOCKET)
-    : stream.open(connection, bytes.subarray(0, ex.headLength), bare, "");
-  if (!opened) return false;
+  // The array's own subarray costs more.
+  const head = new Uint8Array(bytes.buffer, bytes.byteOffset, ex.headLength);
+  if (!stream.open(connection, head, bare && !ex.upgrading, ex.upgrading ? WEBSOCKET : "")) return false;
   // At once, because others that waited for the same connection come in this turn, too.
   if (limits !== null) limits.starting--;
-  if (!bare) sendBody(proxy, ex, stream, bytes, whole, moved);
+  if (!bare && !ex.upgrading) sendBody(proxy, ex, stream, bytes, whole, moved);
+  connection.link.flush();
   return true;
 }
 
@@ -101,13 +99,16 @@ async function beginLater(
   pool: Http2Pool,
   stream: UpstreamStream,
   moved: Pump | null,
-): Promise<void> {
+): Promise<UpstreamStream> {
   const { limits } = to.handle;
   const { endpoint } = stream;
   const { connectMs } = proxy.config.proxy.timeouts;
   const connectTimeoutMs = to.addresses === null ? to.handle.connectTimeoutMs : connectMs;
   let queued = false;
-  if (limits !== null) enterPending(proxy, ex, limits);
+  if (limits !== null) {
+    enterPending(proxy, ex, limits);
+    limits.starting++;
+  }
   try {
     do {
       if (!ex.upgrading || pool.ready() === null) {
@@ -128,16 +129,20 @@ async function beginLater(
         if (connection.over) throw leftAtOnce(endpoint);
       }
     } while (!begin(proxy, ex, pool, stream, moved, limits));
+    return stream;
   } finally {
-    if (limits !== null) limits.pending--;
+    if (limits !== null) {
+      limits.pending--;
+      if (stream.h2 === null) limits.starting--;
+    }
     // Whoever leaves the queue without a stream passes its turn on.
     if (queued && stream.h2 === null) pool.leave(stream);
   }
 }
 
 /** The route's timeout begins when the whole request has been sent (istio-semantics 1.9), and not again with another attempt. */
-function startTimeouts(proxy: ProxyContext, ex: Exchange, stream: UpstreamStream): void {
-  const now = ex.requestSentMs = proxy.clock.monotonic();
+function startTimeouts(ex: Exchange, stream: UpstreamStream, now: number): void {
+  ex.requestSentMs = now;
   if (ex.timeoutMs > 0 && ex.routeDeadline === Infinity) ex.routeDeadline = now + ex.timeoutMs;
   stream.routeDeadline = ex.routeDeadline;
   const perTry = ex.perTryTimeoutMs > 0 && !stream.answered ? now + ex.perTryTimeoutMs : Infinity;
@@ -241,7 +246,7 @@ class Pump {
       }
       if (ex.kept && !this.stream.answered) ex.replayable = true;
       ex.pumping = false;
-      startTimeouts(proxy, ex, this.stream);
+      startTimeouts(ex, this.stream, proxy.clock.monotonic());
     } catch (error) {
       if (this.stream.closed) return;
       ex.bodyError = error;

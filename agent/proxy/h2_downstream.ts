@@ -77,7 +77,7 @@ export class Http2Downstream implements Http2Handler {
     if (started.length === 0) return;
     this.#started = [];
     if (!this.connection.draining) this.link.ownDeadline = Infinity;
-    for (const stream of started) void this.#serve(stream);
+    for (const stream of started) this.#serve(stream);
   }
 
   mistaken(error: Error): void {
@@ -97,36 +97,44 @@ export class Http2Downstream implements Http2Handler {
     this.link.flush();
   }
 
-  async #serve(stream: ServerStream): Promise<void> {
-    const { proxy, connection } = this;
+  #serve(stream: ServerStream): void {
+    const { proxy } = this;
     const { head, h2 } = stream;
-    if (!h2.closed) {
-      const ex = new Exchange(
-        head,
-        // What comes on a tunnel is no body.
-        h2.connect ? NO_BODY : stream.body,
-        stream,
-        this.stream.remote,
-        this.stream.local,
-        this.remoteText,
-      );
-      ex.http2 = true;
-      ex.startMs = proxy.deadlines.now;
-      stream.exchange = ex;
-      await handleExchange(proxy, ex);
-      stream.over();
-    } else {
+    if (h2.closed) {
       proxy.observer.count("http2_streams_reset_early_total");
+      this.left(head);
+      return;
     }
-    connection.heads.give(head);
-    if (connection.streams.size === 0) this.#rest();
+    const ex = this.#exchangeOf(stream);
+    void handleExchange(proxy, ex);
+  }
+
+  #exchangeOf(stream: ServerStream): Exchange {
+    const ex = stream.exchange = new Exchange(
+      stream.head,
+      // What comes on a tunnel is no body.
+      stream.h2.connect ? NO_BODY : stream.body,
+      stream,
+      this.stream.remote,
+      this.stream.local,
+      this.remoteText,
+    );
+    ex.http2 = true;
+    ex.startMs = this.proxy.deadlines.now;
+    return ex;
+  }
+
+  /** An exchange is over; its head may be used again. */
+  left(head: MessageHead): void {
+    this.connection.heads.give(head);
+    if (this.connection.streams.size === 0) this.#rest();
     this.link.flush();
   }
 
   // ---------------------------------------------------------------- Http2Handler
 
   headers(stream: Http2Stream, head: MessageHead, endStream: boolean): void {
-    const it = new ServerStream(this.proxy, this.connection, this.link, stream, head, endStream);
+    const it = new ServerStream(this, stream, head, endStream);
     stream.owner = it;
     this.#started.push(it);
   }
@@ -155,17 +163,14 @@ export class Http2Downstream implements Http2Handler {
     const { what, source } = problemOf(problem);
     const head = this.connection.heads.take();
     head.reset(head.buf, 0);
-    const it = new ServerStream(this.proxy, this.connection, this.link, stream, head, true);
+    const it = new ServerStream(this, stream, head, true);
     stream.owner = it;
-    const ex = new Exchange(head, it.body, it, this.stream.remote, this.stream.local, this.remoteText);
-    ex.http2 = true;
-    ex.startMs = this.proxy.deadlines.now;
-    it.exchange = ex;
+    const ex = this.#exchangeOf(it);
     describeBroken(ex);
     const error = new MeshError("P104", `Cannot read the request: ${what} (${source})`, {
       side: "downstream",
     });
-    void refuseExchange(this.proxy, ex, error).then(() => this.connection.heads.give(head));
+    void refuseExchange(this.proxy, ex, error);
   }
 
   settings(): void {}

@@ -6,7 +6,7 @@ import type { Http2Connection, Http2Stream } from "../wire/http2/connection.ts";
 import { CANCEL, CONNECT_ERROR, INTERNAL_ERROR, NO_ERROR } from "../wire/http2/problems.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
-import type { Exchange, Framing, Responder } from "./exchange.ts";
+import { DONE, type Exchange, type Framing, type Responder } from "./exchange.ts";
 import { isGrpc } from "./grpc.ts";
 import { Http2Body } from "./h2_body.ts";
 import type { Http2Link } from "./h2_link.ts";
@@ -14,7 +14,15 @@ import { Http2Tunnel, TUNNEL_BUFFER_BYTES } from "./h2_tunnel.ts";
 import { Input } from "./input.ts";
 
 const CONTINUE = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
-const DONE: Promise<void> = Promise.resolve();
+
+/** The connection with its streams. */
+export interface StreamHolder {
+  readonly proxy: ProxyContext;
+  readonly connection: Http2Connection;
+  readonly link: Http2Link;
+  /** A stream's exchange is over; nobody reads its head any more. */
+  left(head: MessageHead): void;
+}
 
 export class ServerStream implements Responder, Expirable {
   deadline = Infinity;
@@ -25,6 +33,9 @@ export class ServerStream implements Responder, Expirable {
   begun = false;
   persistent = true;
   sent = 0;
+  readonly proxy: ProxyContext;
+  readonly connection: Http2Connection;
+  readonly link: Http2Link;
   readonly body: Http2Body;
   exchange: Exchange | null = null;
   #out: ByteWriter | null = null;
@@ -36,14 +47,15 @@ export class ServerStream implements Responder, Expirable {
   #resume: (() => void) | null = null;
 
   constructor(
-    readonly proxy: ProxyContext,
-    readonly connection: Http2Connection,
-    readonly link: Http2Link,
+    readonly owner: StreamHolder,
     readonly h2: Http2Stream,
     readonly head: MessageHead,
     endStream: boolean,
   ) {
     // CONNECT has no content, whatever it announces (RFC 9110 section 9.3.6).
+    this.proxy = owner.proxy;
+    this.connection = owner.connection;
+    this.link = owner.link;
     this.body = new Http2Body(this, endStream ? 0 : h2.connect ? -1 : head.contentLength);
     // A length of 0 that is announced still has its end to come. A tunnel waits as long as the splice lets it.
     if (endStream || h2.connect) return;
@@ -118,15 +130,6 @@ export class ServerStream implements Responder, Expirable {
     resume?.();
   }
 
-  /** The exchange is over: nothing stays open. */
-  over(): void {
-    this.#disarm();
-    const { h2 } = this;
-    if (h2.closed) return;
-    // The answer is out: what the client still sends is not wanted (RFC 9113 section 8.1).
-    this.connection.reset(h2, h2.localClosed ? NO_ERROR : INTERNAL_ERROR);
-  }
-
   // ---------------------------------------------------------------- Responder
 
   interim(out: ByteWriter): Promise<void> {
@@ -187,6 +190,15 @@ export class ServerStream implements Responder, Expirable {
     if (h2.closed) return;
     this.connection.reset(h2, exchange?.cancelled === true ? CANCEL : INTERNAL_ERROR);
     this.link.flush();
+  }
+
+  /** Nothing stays open. */
+  over(): void {
+    this.#disarm();
+    const { h2 } = this;
+    // The answer is out: what the client still sends is not wanted (RFC 9113 section 8.1).
+    if (!h2.closed) this.connection.reset(h2, h2.localClosed ? NO_ERROR : INTERNAL_ERROR);
+    this.owner.left(this.head);
   }
 
   takeOver(): { input: Input; stream: Http2Tunnel } {

@@ -13,7 +13,7 @@ import { Http2Tunnel, TUNNEL_BUFFER_BYTES } from "./h2_tunnel.ts";
 import type { Http2Upstream, StreamOwner } from "./h2_upstream.ts";
 import { Input } from "./input.ts";
 import { interim } from "./interim.ts";
-import type { Far } from "./engine.ts";
+import { DONE, type Far } from "./engine.ts";
 import { type CutReason, DeadReuse, Unprocessed, type Upstream } from "./upstream.ts";
 
 /** Interim answers before a final one. */
@@ -30,6 +30,8 @@ export class UpstreamStream implements Upstream, StreamOwner {
   routeDeadline = Infinity;
   /** The final head of the answer came. */
   answered = false;
+  /** Monotonic ms at which it did. */
+  answeredMs = 0;
   readonly cancel = (): void => {
     this.cut = "cancelled";
     this.close();
@@ -134,6 +136,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
     } else {
       this.head = head;
       this.answered = true;
+      this.answeredMs = this.proxy.deadlines.now;
       if (endStream) this.body.finish(null);
     }
     this.wake();
@@ -223,23 +226,39 @@ export class UpstreamStream implements Upstream, StreamOwner {
     if (this.#failure !== null) throw this.#failure;
   }
 
+  /** Resolves with the next change, at once when there was one already. */
+  changed(): Promise<void> {
+    if (this.answered || this.#failure !== null || this.#interims !== null) return DONE;
+    return new Promise((resolve) => this.#wake = resolve);
+  }
+
+  /** Is the final head here, and no interim answer left before it? From then on the time of the route counts. */
+  takeFinal(): boolean {
+    if (!this.answered || this.#interims !== null) return false;
+    this.arm(this.routeDeadline);
+    return true;
+  }
+
   /** Resolves with the final head; interim answers are passed on. */
   async answer(proxy: ProxyContext, ex: Exchange): Promise<void> {
     let interims = 0;
-    for (;;) {
+    while (!this.takeFinal()) {
       const early = this.#interims?.shift();
       if (early !== undefined) {
-        if (++interims > MAX_INTERIMS) throw this.#endlessInterims();
+        if (++interims > MAX_INTERIMS) {
+          throw new MeshError("P306", `The upstream ${this.endpoint.key} sends interim answers without end`, {
+            side: "upstream",
+            retry: "reset",
+          });
+        }
         await interim(proxy, ex, early);
         this.connection!.connection.heads.give(early);
         continue;
       }
-      if (this.#failure !== null && !this.answered) throw this.#failure;
-      if (this.answered) {
-        this.arm(this.routeDeadline);
-        return;
-      }
-      await new Promise<void>((resolve) => this.#wake = resolve);
+      this.#interims = null;
+      if (this.answered) continue;
+      if (this.#failure !== null) throw this.#failure;
+      await this.changed();
     }
   }
 

@@ -26,7 +26,7 @@ import { MeshError } from "../core/errors.ts";
 import { answer, endAnswer } from "./answer.ts";
 import { attempt } from "./attempt.ts";
 import type { ProxyContext } from "./context.ts";
-import type { Exchange } from "./exchange.ts";
+import { DONE, type Exchange } from "./exchange.ts";
 import { admit } from "./inbound_port.ts";
 import { retryOver } from "./limits.ts";
 import { target } from "./pick.ts";
@@ -61,7 +61,8 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
       await upgraded(proxy, ex, connection);
       return;
     }
-    await answer(proxy, ex, connection, destination === null ? null : destination.responseOps);
+    const sent = answer(proxy, ex, connection, destination === null ? null : destination.responseOps);
+    if (sent !== DONE) await sent;
     endAnswer(ex, connection);
   } catch (error) {
     await rescue(proxy, ex, error);
@@ -101,4 +102,5 @@ function finish(proxy: ProxyContext, ex: Exchange): void {
     ex.out = null;
     proxy.buffers.giveWriter(out);
   }
+  ex.responder.over?.();
 }
