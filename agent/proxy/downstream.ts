@@ -8,8 +8,9 @@ import { MeshError } from "../core/errors.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import { CHUNK_OVERHEAD, writeChunkSize } from "../wire/http1/chunked.ts";
 import { findHeadEnd, latin1, MessageHead, parseRequestHead } from "../wire/http1/head.ts";
-import { BAD_VERSION, HEAD_TOO_LARGE, problemOf } from "../wire/http1/problems.ts";
+import { BAD_VERSION, HEAD_TOO_LARGE } from "../wire/http1/problems.ts";
 import { BodyReader } from "./body_reader.ts";
+import { brokenHead } from "./broken_head.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
 import { addressText, describeBroken, DONE, Exchange, type Framing, type Responder } from "./exchange.ts";
@@ -42,15 +43,6 @@ const BUSY = 2;
 const BODY = 3;
 const WRITING = 4;
 const LINGERING = 5;
-
-const STATUS_CODE: Readonly<Record<number, Code>> = {
-  400: "P101",
-  408: "P106",
-  414: "P105",
-  431: "P104",
-  501: "P110",
-  505: "P108",
-};
 
 export class DownstreamConnection implements Responder, Expirable {
   deadline = Infinity;
@@ -506,11 +498,3 @@ export class DownstreamConnection implements Responder, Expirable {
 }
 
 const NOTHING = (): void => {};
-
-/** The error of a head that the parser refused with a number of problems.ts. */
-export function brokenHead(problem: number): MeshError {
-  const { status, what, source } = problemOf(problem);
-  return new MeshError(STATUS_CODE[status] ?? "P101", `Cannot read the request: ${what} (${source})`, {
-    side: "downstream",
-  });
-}

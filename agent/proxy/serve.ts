@@ -17,7 +17,7 @@ import { latin1OfUtf8 } from "../wire/http1/byte_writer.ts";
 import { MessageHead, parseRequestHead } from "../wire/http1/head.ts";
 import { BAD_METHOD } from "../wire/http1/problems.ts";
 import type { ProxyContext } from "./context.ts";
-import { brokenHead } from "./downstream.ts";
+import { brokenHead } from "./broken_head.ts";
 import { NO_BODY } from "./engine.ts";
 import { describeBroken, Exchange } from "./exchange.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
