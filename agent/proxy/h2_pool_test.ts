@@ -175,6 +175,30 @@ Deno.test("GOAWAY: what is above the last id goes elsewhere without a policy, wh
   r.proxy.close();
 });
 
+Deno.test("GOAWAY that takes everything, then the end: what is not idempotent may have been looked at (6.8)", async () => {
+  const grpc =
+    "POST /s/m HTTP/1.1\r\nHost: svc\r\nContent-Type: application/grpc\r\nTE: trailers\r\nContent-Length: 4\r\n\r\nbody";
+  for (
+    const [refuses, dialed, answer] of [[false, 1, /grpc-status: 14\r\n/], [true, 2, /\r\n\r\nok$/]] as const
+  ) {
+    const { r, servers } = pool();
+    await ask(r);
+    servers[0]!.answer(0);
+    await settle();
+    const client = await ask(r, grpc);
+    // As grpc-js leaves; a second GOAWAY tells what it has not looked at.
+    servers[0]!.goAway(0x7fffffff);
+    if (refuses) servers[0]!.goAway(1);
+    await servers[0]!.stream.closeWrite();
+    await settle();
+    if (refuses) servers[1]!.answer(0);
+    await settle();
+    assert.equal(servers.length, dialed);
+    assert.match(got(client), answer);
+    r.proxy.close();
+  }
+});
+
 Deno.test("GOAWAY that refuses everything: all goes elsewhere (6.8)", async () => {
   const { r, servers } = pool();
   const client = await ask(r, post("/"));

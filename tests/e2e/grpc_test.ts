@@ -41,6 +41,8 @@ Deno.test("gRPC and HTTP/2 end to end", async (t) => {
       "rules/leaving.yaml": grpcEntry("leaving.test", leaving.port),
       // This server closes at once when it has nothing to do, so a request may meet the end without being refused.
       "rules/leaving-vs.yaml": virtualService("leaving.test", "    retries: {attempts: 3, retryOn: reset}\n"),
+      "rules/once.yaml": grpcEntry("once.test", leaving.port),
+      "rules/once-vs.yaml": virtualService("once.test", "    retries: {attempts: 0}\n"),
       "rules/plain.yaml": serviceEntry("plain.test", 80, { v1: plain.port }),
     },
     mesh: { accessLog: "json" },
@@ -124,6 +126,19 @@ Deno.test("gRPC and HTTP/2 end to end", async (t) => {
     assert.equal(seen.failed, 0, seen.details);
     assert.ok(seen.ok > 100);
   });
+
+  await t.step(
+    "GOAWAY without a retry policy: no call is made twice, and what was refused goes elsewhere",
+    async () => {
+      // grpc-js says that it takes every stream and closes when it has nothing to do: a call on its way then may have been looked at.
+      const seen = await play("once.test", "lone");
+      assert.equal(seen.twice, 0);
+      assert.ok(seen.codes.every((code) => code === 14), seen.codes.join());
+      assert.ok(seen.ok > 100 && seen.failed <= 3, JSON.stringify(seen));
+      const metrics = await (await fetch(`http://127.0.0.1:${agent.admin.port}/stats/prometheus`)).text();
+      assert.match(metrics, /^mesh_agent_http2_upstream_goaways_total [1-9]/m);
+    },
+  );
 
   await t.step("own answers are gRPC-shaped", async () => {
     const seen = await play("nobody.test", "unary");

@@ -17,6 +17,10 @@ export interface Played {
   readonly last: string;
   readonly ok: number;
   readonly failed: number;
+  /** Calls that the server got more than once. */
+  readonly twice: number;
+  /** Statuses of those that failed. */
+  readonly codes: readonly number[];
   readonly ms: number;
   readonly bin: readonly number[];
   readonly metadata: Readonly<Record<string, string>>;
