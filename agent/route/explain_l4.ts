@@ -10,9 +10,10 @@
  * ```
  */
 import { formatOrigin } from "../core/diagnostics.ts";
+import { normalAddress } from "../core/ip.ts";
 import type { FilterChain, Program } from "../model/model.ts";
 import { explainDestination, type ExplainedRoute, type Explanation } from "./explain.ts";
-import { l4Question, l4TablesOf, type L4Target, serviceClusterOf } from "./l4.ts";
+import { type L4Question, l4Question, l4TablesOf, type L4Target, serviceClusterOf } from "./l4.ts";
 import type { RouteTables } from "./types.ts";
 import { splitAuthority } from "./view.ts";
 
@@ -64,7 +65,7 @@ function withoutRule(
   program: Program,
   tables: RouteTables,
   request: string,
-  question: ReturnType<typeof l4Question>,
+  question: L4Question,
 ): Explanation {
   const cluster = serviceClusterOf(program, tables, question)?.cluster;
   if (cluster !== undefined) {
@@ -74,7 +75,7 @@ function withoutRule(
       summary: `No TCP or TLS rule holds: goes to the whole service, ${cluster}`,
       routes: [],
       destinations: [explainDestination(program, cluster, 1, 1, undefined)],
-      actions: [],
+      actions: byAddress(program, question),
     };
   }
   const ports = tables.portsOf(question.host);
@@ -92,6 +93,12 @@ function withoutRule(
     summary:
       `No rule knows host ${question.host}: the outbound policy decides (ALLOW_ANY passes it on, REGISTRY_ONLY refuses it)`,
   };
+}
+
+/** The data path looks the name up; nothing is looked up here. */
+function byAddress(program: Program, { host, port }: L4Question): string[] {
+  if (normalAddress(host) !== undefined || !l4TablesOf(program).hasAddresses(port)) return [];
+  return [`unless a listener on port ${port} has the address of ${host}: ask for tcp://ADDRESS:${port}`];
 }
 
 function sharesOf(program: Program, chain: FilterChain) {

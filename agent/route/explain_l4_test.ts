@@ -7,7 +7,9 @@ import { buildRouteTables } from "./table.ts";
 const program: Program = {
   routeConfigurations: new Map(),
   clusters: new Map(
-    ["outbound|443||a.test", "outbound|443|v1|a.test", "outbound|80||web.test"].map((name) => [
+    ["outbound|443||a.test", "outbound|443|v1|a.test", "outbound|80||web.test", "outbound|443||b.test"].map((
+      name,
+    ) => [
       name,
       { name, type: "EDS", lbPolicy: "ROUND_ROBIN", connectTimeout: "1s" },
     ]),
@@ -67,6 +69,13 @@ Deno.test("explain: connections that no chain takes, and hosts without TCP rules
     tell("tcp://web.test:80"),
     /No TCP or TLS rule holds: goes to the whole service, outbound\|80\|\|web\.test/,
   );
+  assert.doesNotMatch(tell("tcp://web.test:80"), /unless/);
+  // Where b.test has that address, the data path finds the listener.
+  assert.match(
+    tell("tcp://b.test:443"),
+    /whole service, outbound\|443\|\|b\.test[^]*Actions\n  unless a listener on port 443 has the address of b\.test: ask for tcp:\/\/ADDRESS:443/,
+  );
+  assert.match(tell("tcp://10.1.1.1:443"), /No chain of listener 10\.1\.1\.1_443 takes it/);
   assert.match(tell("tcp://nobody:1"), /No rule knows host nobody/);
   for (const url of ["tcp://a.test", "tcp://:1", "tls://", "tcp://a:99999", "tcp://u@a:1"]) {
     assert.throws(() => tell(url), RangeError, url);
