@@ -1,6 +1,5 @@
 /**
- * The schema at run time: bytes <-> messages of xds.proto, and the Struct configurations of old Pilots. The only file that
- * imports protobufjs, and only when first asked ({@link loadSchema}), so that file mode and `version` never load it.
+ * The schema at run time: bytes <-> messages of xds.proto (messages.ts), and the Struct configurations of old Pilots.
  *
  * In: bytes of a message, or a google.protobuf.Struct. Out: plain objects as {@link Messages} describes them.
  *
@@ -12,29 +11,19 @@
  * schema.decode("Locality", bytes).region; // "region1"
  * ```
  */
-import type { Field, OneOf, Root, Type } from "protobufjs";
 import { MeshError } from "../agent/core/errors.ts";
+import { createMessages, type Field, type MessageSet, type MessageType } from "./messages.ts";
+import { WireReader } from "./wire.ts";
+import descriptor from "./xds_descriptor.json" with { type: "json" };
 import type { Enums, Messages } from "./xds_types.ts";
 
+export { WireReader } from "./wire.ts";
 export type { Enums, Messages } from "./xds_types.ts";
 
 /** What {@link Schema.encode} takes: any part of a message. */
 export type Partly<T> = T extends Uint8Array | string | number | boolean | null ? T
   : T extends readonly (infer E)[] ? readonly Partly<E>[]
   : { readonly [K in keyof T]?: Partly<T[K]> };
-
-/** The parts of protobufjs's Reader that hand-written decoders use. All throw when the bytes end. */
-export interface WireReader {
-  readonly buf: Uint8Array;
-  pos: number;
-  len: number;
-  /** Field number << 3 | wire type. */
-  tag(): number;
-  uint32(): number;
-  /** A length, for {@link pos} to go on from. */
-  size(): number;
-  skipType(wireType: number, depth?: number, tag?: number): void;
-}
 
 export interface Schema {
   /** Throws MeshError D211 when the bytes are no such message. */
@@ -52,24 +41,11 @@ export interface Schema {
   reader(bytes: Uint8Array): WireReader;
 }
 
-let loaded: Promise<Schema> | undefined;
+let loaded: Schema | undefined;
 
-/** Loads protobufjs and the descriptor once (about 40 ms). */
-export function loadSchema(): Promise<Schema> {
-  return loaded ??= load();
-}
-
-async function load(): Promise<Schema> {
-  const [{ default: protobuf }, { default: descriptor }] = await Promise.all([
-    import("protobufjs/light.js"),
-    import("./xds_descriptor.json", { with: { type: "json" } }),
-  ]);
-  // Ring sizes and header ranges: numbers are exact enough, and JSON has no Long.
-  protobuf.util.Long = null as never;
-  protobuf.configure();
-  const root = protobuf.Root.fromJSON(descriptor as never);
-  root.resolveAll();
-  return schemaOf(root, (bytes) => protobuf.Reader.create(bytes));
+/** The schema, made once. */
+export function loadSchema(): Schema {
+  return loaded ??= schemaOf(createMessages(descriptor.nested.xds.nested as never));
 }
 
 /** What `decode` gives; whatever it throws becomes a MeshError D211. */
@@ -83,43 +59,17 @@ export function orUndecodable<T>(name: string, decode: () => T): T {
   }
 }
 
-function schemaOf(root: Root, reader: (bytes: Uint8Array) => unknown): Schema {
-  const types = new Map<string, Type>();
-  const typeOf = (name: string): Type => {
-    let type = types.get(name);
-    if (type === undefined) {
-      type = root.lookupType(`xds.${name}`);
-      types.set(name, type);
-    }
-    return type;
-  };
-  nullAbsentMembers(root);
-  const structs = structReader(root);
+function schemaOf(messages: MessageSet): Schema {
+  const structs = structReader(messages);
   return {
-    decode: (name, bytes) => orUndecodable(name, () => typeOf(name).decode(bytes) as never),
-    encode: (name, value) => typeOf(name).encode(value as never).finish(),
+    decode: (name, bytes) => orUndecodable(name, () => messages.decode(messages.type(name), bytes) as never),
+    encode: (name, value) => messages.encode(messages.type(name), value as never),
     structToMessage: (name, struct) =>
-      orUndecodable(name, () => structs.message(typeOf(name), struct, name) as never),
+      orUndecodable(name, () => structs.message(messages.type(name), struct, name) as never),
     jsonToStruct,
-    enumName: (name, value) => root.lookupEnum(`xds.${name}`).valuesById[value] as never,
-    reader: (bytes) => reader(bytes) as WireReader,
+    enumName: (name, value) => messages.enum(name).names.get(value) as never,
+    reader: (bytes) => new WireReader(bytes),
   };
-}
-
-/** Members of a oneof read as null when absent, so that `prefix: ""` and no prefix differ. */
-function nullAbsentMembers(root: Root): void {
-  const walk = (parent: { readonly nestedArray: readonly unknown[] }): void => {
-    for (const child of parent.nestedArray as readonly Type[]) {
-      if (child.oneofsArray !== undefined) {
-        const prototype = child.ctor.prototype as Record<string, unknown>;
-        for (const oneof of child.oneofsArray as readonly OneOf[]) {
-          for (const field of oneof.fieldsArray) prototype[field.name] = null;
-        }
-      }
-      if (child.nestedArray !== undefined) walk(child);
-    }
-  };
-  walk(root);
 }
 
 function jsonToStruct(object: Readonly<Record<string, unknown>>): Partly<Messages["Struct"]> {
@@ -151,24 +101,24 @@ type Struct = Messages["Struct"];
 const WRAPPERS: ReadonlySet<string> = new Set(["UInt32Value", "UInt64Value", "BoolValue", "DoubleValue"]);
 
 interface StructReader {
-  message(type: Type, struct: Struct, path: string): unknown;
+  message(type: MessageType, struct: Struct, path: string): Record<string, unknown>;
 }
 
 /** Reads messages out of Structs; `path` is for the messages of its errors. */
-function structReader(root: Root): StructReader {
-  const namesByType = new Map<Type, Map<string, Field>>();
-  const fieldsOf = (type: Type): Map<string, Field> => {
+function structReader(messages: MessageSet): StructReader {
+  const namesByType = new Map<MessageType, Map<string, Field>>();
+  const fieldsOf = (type: MessageType): Map<string, Field> => {
     let names = namesByType.get(type);
     if (names !== undefined) return names;
     names = new Map();
-    for (const field of type.fieldsArray) {
+    for (const field of type.fields) {
       names.set(field.name, field);
       names.set(field.name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase()), field);
     }
     // After the others: in v2 JSON `host_rewrite` is field 6, not v3's new field of that name.
-    for (const field of type.fieldsArray) {
-      const v2Name = field.options?.["(v2_name)"];
-      if (typeof v2Name !== "string") continue;
+    for (const field of type.fields) {
+      const { v2Name } = field;
+      if (v2Name === undefined) continue;
       names.set(v2Name, field);
       names.set(v2Name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase()), field);
     }
@@ -176,13 +126,14 @@ function structReader(root: Root): StructReader {
     return names;
   };
 
-  const message = (type: Type, struct: Struct, path: string): unknown => {
-    const result = new type.ctor() as unknown as Record<string, unknown>;
+  const message = (type: MessageType, struct: Struct, path: string): Record<string, unknown> => {
+    const result = type.create();
     const fields = fieldsOf(type);
     for (const [name, value] of Object.entries(struct.fields)) {
       const field = fields.get(name);
       if (field === undefined || value.kind === undefined || value.kind === "null_value") continue;
       result[field.name] = fieldValue(field, value, `${path}.${field.name}`);
+      if (field.oneof !== undefined) result[field.oneof.name] = field.name;
     }
     return result;
   };
@@ -204,41 +155,38 @@ function structReader(root: Root): StructReader {
   };
 
   const single = (field: Field, value: Value, path: string): unknown => {
-    const resolved = field.resolvedType;
-    if (resolved === null) return scalar(field.type, value, path);
-    if ("valuesById" in resolved) {
+    if (field.enum !== undefined) {
       if (value.number_value !== null) return value.number_value;
       const name = value.string_value ?? "";
-      return expect(
-        Object.hasOwn(resolved.values, name) ? resolved.values[name] : null,
-        "a name of the enum",
-        path,
-      );
+      const { values } = field.enum;
+      return expect(Object.hasOwn(values, name) ? values[name] : null, "a name of the enum", path);
     }
-    if (resolved.name === "Value") return value;
-    if (resolved.name === "Struct") return expect(value.struct_value, "an object", path);
-    if (resolved.name === "ListValue") return expect(value.list_value, "a list", path);
-    if (resolved.name === "Duration" && value.string_value !== null) {
-      return message(resolved, durationFields(value.string_value, path), path);
+    const { message: type } = field;
+    if (type === undefined) return scalar(field.scalar as string, value, path);
+    if (type.name === "Value") return value;
+    if (type.name === "Struct") return expect(value.struct_value, "an object", path);
+    if (type.name === "ListValue") return expect(value.list_value, "a list", path);
+    if (type.name === "Duration" && value.string_value !== null) {
+      return message(type, durationFields(value.string_value, path), path);
     }
-    if (WRAPPERS.has(resolved.name) && value.struct_value === null) {
-      return Object.assign(new resolved.ctor(), {
-        value: scalar((resolved.fields.value as Field).type, value, path),
+    if (WRAPPERS.has(type.name) && value.struct_value === null) {
+      return Object.assign(type.create(), {
+        value: scalar(type.fields[0]?.scalar as string, value, path),
       });
     }
     const struct = expect(value.struct_value, "an object", path);
-    return resolved.name === "Any" ? any(struct, path) : message(resolved, struct, path);
+    return type.name === "Any" ? any(struct, path) : message(type, struct, path);
   };
 
   /** JSON of an Any whose message we know; of another one only the type is kept. */
   const any = (struct: Struct, path: string): unknown => {
     const url = struct.fields["@type"]?.string_value ?? "";
     const name = messageOfTypeUrl(url);
-    const known = name === undefined ? undefined : root.lookupType(`xds.${name}`);
+    const known = name === undefined ? undefined : messages.type(name);
     const value = known !== undefined
-      ? known.encode(message(known, struct, path) as never).finish()
+      ? messages.encode(known, message(known, struct, path))
       : new Uint8Array(0);
-    return Object.assign(new (root.lookupType("xds.Any").ctor)(), { type_url: url, value });
+    return Object.assign(messages.type("Any").create(), { type_url: url, value });
   };
 
   return { message };

@@ -397,7 +397,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
 }
 
 async function openCodec(): Promise<XdsCodec> {
-  return await (await import("../xds/codec.ts")).createCodec();
+  return (await import("../xds/codec.ts")).createCodec();
 }
 
 /** Loading what is only there when it is needed; a part that is missing is no trouble of the control plane. */

@@ -9,8 +9,8 @@ import { createSlices } from "./sliced.ts";
 import type { Publication } from "./types.ts";
 import { createWorldHolder, type WorldHolder } from "./world.ts";
 
-const schema = await loadSchema();
-const codec = await createCodec();
+const schema = loadSchema();
+const codec = createCodec();
 
 const SERVICES = 2000;
 const nameOf = (i: number) => `outbound|80||s${i}`;

@@ -61,6 +61,8 @@ export class Http2Call implements CallConnection, Http2Handler {
   #over = false;
   #closed = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Bytes came since the last ping. */
+  #heard = false;
   #httpStatus = 0;
   #contentType = "";
   #encoding = "";
@@ -158,6 +160,7 @@ export class Http2Call implements CallConnection, Http2Handler {
     for (;;) {
       const n = await stream.read(end === 0 ? buf : buf.subarray(end));
       if (n === null || this.#closed) return;
+      this.#heard = true;
       end += n;
       start = codec.receive(buf, start, end, performance.now());
       this.#flush();
@@ -201,10 +204,12 @@ export class Http2Call implements CallConnection, Http2Handler {
     clearTimeout(this.#timer);
     if (keepaliveMs <= 0 || this.#over) return;
     this.#timer = setTimeout(() => {
-      this.#timer = setTimeout(
-        () => this.#end({ kind: "silent", details: "" }),
-        Math.min(KEEPALIVE_TIMEOUT_MS, keepaliveMs),
-      );
+      this.#heard = false;
+      this.#timer = setTimeout(() => {
+        // The answer may be late behind a large push.
+        if (this.#heard) this.#keepAlive();
+        else this.#end({ kind: "silent", details: "" });
+      }, Math.min(KEEPALIVE_TIMEOUT_MS, keepaliveMs));
       this.#codec.ping();
       this.#flush();
     }, keepaliveMs);

@@ -316,3 +316,44 @@ Deno.test("native: what goes out is a gRPC call that offers no compression", asy
   assert.match(head, /user-agent: grpc-mesh-agent\/\d/);
   assert.match(head, /host: 127\.0\.0\.1:\d+/i);
 });
+
+/** A server that answers no PING by its acknowledgement, but each of the first `answers` by `frame`; then it closes or falls silent. */
+async function withoutAcknowledgements(frame: Uint8Array, answers: number, close: boolean): Promise<string> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    const conn = await listener.accept();
+    // SETTINGS of no setting (RFC 9113, section 6.5).
+    await writeAll(conn, Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0));
+    const buf = new Uint8Array(4096);
+    let end = 0;
+    for (let [at, pings] = [24, 0];;) {
+      const n = await conn.read(buf.subarray(end)).catch(() => null);
+      if (n === null) return conn.close();
+      end += n;
+      for (; end >= at + 9; at += 9 + (buf[at + 1]! << 8) + buf[at + 2]!) {
+        const isPing = buf[at + 3] === 6 && (buf[at + 4]! & 1) === 0;
+        if (!isPing || ++pings > answers) continue;
+        await writeAll(conn, frame);
+        if (pings === answers && close) return conn.close();
+      }
+    }
+  })();
+  try {
+    const { port } = listener.addr;
+    const stream = await createHttp2Transport().open(target(port, { keepaliveMs: 20 }), []);
+    for await (const _ of stream.messages) assert.fail("no message was sent");
+    return "OK";
+  } catch (error) {
+    return (error as Error).message;
+  } finally {
+    listener.close();
+    await serving;
+  }
+}
+
+Deno.test("native: a peer whose bytes come is alive, even when its answer to a ping is late behind them", async () => {
+  // Of an unknown type, which is ignored (RFC 9113, section 5.5).
+  const ignored = Uint8Array.of(0, 0, 1, 0xbb, 0, 0, 0, 0, 0, 7);
+  assert.match(await withoutAcknowledgements(ignored, 5, true), /the stream was lost|closed the connection/);
+  assert.match(await withoutAcknowledgements(ignored, 2, false), /no sign of life/);
+});

@@ -64,3 +64,32 @@ Deno.test("an interim answer has no length (RFC 9110 8.6)", async () => {
   }
   r.proxy.close();
 });
+
+Deno.test("trailers of HTTP/2 that could change a message of HTTP/1.1 do not get there (RFC 9110 6.5.1)", async () => {
+  const trailers = bytes(
+    "content-length: 9\r\nx-sum: 1\r\nhost: evil\r\nauthorization: x\r\ncookie: a=b\r\ngrpc-status: 0\r\ntrailer: x\r\n",
+  );
+  const kept = /\r\n0\r\nx-sum: 1\r\ngrpc-status: 0\r\n\r\n$/;
+  const up = rig({ upstream: () => {} });
+  const client = new Client(up.client());
+  const stream = client.request("POST / HTTP/1.1\r\nhost: svc\r\n\r\n", false);
+  client.connection.sendData(stream, bytes("body"), 0, 4, false);
+  client.connection.sendTrailers(stream, trailers);
+  client.flush();
+  for (let i = 0; i < 3; i++) await settle();
+  assert.match(got(up.upstreams[0]!), kept);
+  up.proxy.close();
+
+  const down = rig({ cluster: HTTP2 });
+  const plain = down.client();
+  send(plain, GET);
+  await settle();
+  const server = new Server(down.upstreams[0]!);
+  await settle();
+  server.connection.respond(server.requests[0]!, bytes("HTTP/1.1 200 OK\r\n\r\n"), false);
+  server.connection.sendTrailers(server.requests[0]!, trailers);
+  server.flush();
+  await settle();
+  assert.match(got(plain), kept);
+  down.proxy.close();
+});

@@ -4,7 +4,7 @@
  */
 import type { CompiledDestination } from "../route/types.ts";
 import type { ByteWriter } from "../wire/http1/byte_writer.ts";
-import { CHUNK_OVERHEAD, writeChunkSize } from "../wire/http1/chunked.ts";
+import { CHUNK_OVERHEAD, chunkedTrailers, writeChunkSize } from "../wire/http1/chunked.ts";
 import { EXPECT, HOP_BY_HOP, REMOVED, TE, X_ENVOY, X_FORWARDED_FOR } from "../wire/http1/head.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -146,7 +146,9 @@ function takeBufferedBody(ex: Exchange, out: ByteWriter, chunked: boolean): void
 
 export function writeLastChunk(out: ByteWriter, trailers: Uint8Array | null): void {
   out.text("0\r\n");
-  if (trailers !== null) out.bytes(trailers);
+  // HTTP/2 lets more of them pass than those who merge them into the head of HTTP/1.1 could bear.
+  const lines = trailers === null ? null : chunkedTrailers(trailers);
+  if (lines !== null) out.bytes(lines);
   out.text("\r\n");
 }
 

@@ -7,7 +7,7 @@
  * @example
  * ```ts
  * import { createCodec } from "./codec.ts";
- * const codec = await createCodec();
+ * const codec = createCodec();
  * const request = codec.encodeRequest(
  *   "v3",
  *   { kind: "sotw", type: "CDS", withNode: false, version: "", nonce: "", names: [] },
@@ -26,9 +26,9 @@ import { type Generation, type Node, type Request, typeUrlOf, type XdsCodec } fr
 /** google.rpc.Code of every NACK. */
 const INVALID_ARGUMENT = 3;
 
-/** Loads the schema. */
-export async function createCodec(): Promise<XdsCodec> {
-  const schema = await loadSchema();
+/** Makes the schema, too. */
+export function createCodec(): XdsCodec {
+  const schema = loadSchema();
   const assignments = createAssignmentDecoder(schema);
   return {
     encodeRequest: (generation, request, node) => encodeRequest(schema, generation, request, node),

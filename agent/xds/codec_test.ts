@@ -3,8 +3,8 @@ import { loadSchema, type Messages, type Partly } from "../../protos/schema.ts";
 import { createCodec } from "./codec.ts";
 import { type Generation, type Node, type Request, RESOURCE_TYPES, typeUrlOf } from "./types.ts";
 
-const schema = await loadSchema();
-const codec = await createCodec();
+const schema = loadSchema();
+const codec = createCodec();
 const D211 = { name: "MeshError", code: "D211" };
 
 const NODE: Node = {

@@ -114,8 +114,8 @@ function response(schema: Schema, type: "CDS" | "EDS"): Uint8Array {
   });
 }
 
-const schema = await loadSchema();
-const codec = await createCodec();
+const schema = loadSchema();
+const codec = createCodec();
 const cds = response(schema, "CDS");
 const eds = response(schema, "EDS");
 const origin = { kind: "Cluster", version: "1" };

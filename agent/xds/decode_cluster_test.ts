@@ -4,8 +4,8 @@ import { loadSchema, type Messages, type Partly } from "../../protos/schema.ts";
 import { createCodec } from "./codec.ts";
 import type { DecodeResult } from "./types.ts";
 
-const schema = await loadSchema();
-const codec = await createCodec();
+const schema = loadSchema();
+const codec = createCodec();
 const ORIGIN = { kind: "Cluster", resource: "c", version: "1" };
 
 type Message = Partly<Messages["Cluster"]>;

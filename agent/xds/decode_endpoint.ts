@@ -9,7 +9,6 @@ import { normalAddress } from "../core/ip.ts";
 import type { ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints } from "../model/model.ts";
 import { orUndecodable, type Schema, type WireReader } from "../../protos/schema.ts";
 import {
-  enter,
   F1,
   F2,
   F2_VARINT,
@@ -20,9 +19,7 @@ import {
   F5_VARINT,
   F7,
   F8,
-  leave,
   skip,
-  text,
   textIs,
   wrapped,
 } from "./wire_fields.ts";
@@ -93,7 +90,7 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
     const endpoints: LocalityLbEndpoints[] = [];
     while (r.pos < r.len) {
       const tag = r.tag();
-      if (tag === F1) clusterName = text(r);
+      if (tag === F1) clusterName = r.string();
       else if (tag === F2) endpoints.push(localityEndpoints(r, endpoints.length, found, rules));
       else skip(r, tag);
     }
@@ -106,7 +103,7 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
     found: Findings,
     rules: AssignmentRules,
   ): LocalityLbEndpoints => {
-    const outer = enter(r);
+    const outer = r.enter();
     const lbEndpoints: LbEndpoint[] = [];
     let locality: Locality | undefined;
     let weight: number | undefined;
@@ -127,7 +124,7 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
         skip(r, tag);
       } else skip(r, tag);
     }
-    leave(r, outer);
+    r.leave(outer);
     if (weight === 0) problem("load_balancing_weight", "Cannot use weight 0; 1 or more is wanted");
     if (priority > MAX_PRIORITY) {
       problem("priority", `Cannot use priority ${priority}; at most ${MAX_PRIORITY} is wanted`);
@@ -140,16 +137,16 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
   };
 
   const readLocality = (r: WireReader): Locality | undefined => {
-    const outer = enter(r);
+    const outer = r.enter();
     let region = "", zone = "", subZone = "";
     while (r.pos < r.len) {
       const tag = r.tag();
-      if (tag === F1) region = text(r);
-      else if (tag === F2) zone = text(r);
-      else if (tag === F3) subZone = text(r);
+      if (tag === F1) region = r.string();
+      else if (tag === F2) zone = r.string();
+      else if (tag === F3) subZone = r.string();
       else skip(r, tag);
     }
-    leave(r, outer);
+    r.leave(outer);
     if (region === "" && zone === "" && subZone === "") return undefined;
     const key = `${region}\0${zone}\0${subZone}`;
     let locality = localities.get(key);
@@ -179,7 +176,7 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
     draft.weight = 1;
     draft.health = 0;
     draft.tlsMode = undefined;
-    const outer = enter(r);
+    const outer = r.enter();
     while (r.pos < r.len) {
       const tag = r.tag();
       if (tag === F1) readEndpoint(r);
@@ -191,7 +188,7 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
         skip(r, tag);
       } else skip(r, tag);
     }
-    leave(r, outer);
+    r.leave(outer);
     return finishEndpoint(locality, position, found, rules);
   };
 
@@ -262,17 +259,17 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
   };
 
   const readEndpoint = (r: WireReader): void => {
-    const outer = enter(r);
+    const outer = r.enter();
     while (r.pos < r.len) {
       const tag = r.tag();
       if (tag === F1) readAddress(r);
       else skip(r, tag);
     }
-    leave(r, outer);
+    r.leave(outer);
   };
 
   const readAddress = (r: WireReader): void => {
-    const outer = enter(r);
+    const outer = r.enter();
     while (r.pos < r.len) {
       const tag = r.tag();
       if (tag === F1) readSocketAddress(r);
@@ -282,58 +279,58 @@ export function createAssignmentDecoder(schema: Schema): AssignmentDecoder {
         skip(r, tag);
       }
     }
-    leave(r, outer);
+    r.leave(outer);
   };
 
   const readSocketAddress = (r: WireReader): void => {
     draft.kind = "socket";
     draft.port = NO_PORT;
-    const outer = enter(r);
+    const outer = r.enter();
     while (r.pos < r.len) {
       const tag = r.tag();
-      if (tag === F2) draft.address = text(r);
+      if (tag === F2) draft.address = r.string();
       else if (tag === F3_VARINT) draft.port = r.uint32();
-      else if (tag === F4) draft.namedPort = text(r);
+      else if (tag === F4) draft.namedPort = r.string();
       else skip(r, tag);
     }
-    leave(r, outer);
+    r.leave(outer);
   };
 
   const readPipe = (r: WireReader): void => {
     draft.kind = "pipe";
-    const outer = enter(r);
+    const outer = r.enter();
     while (r.pos < r.len) {
       const tag = r.tag();
-      if (tag === F1) draft.address = text(r);
+      if (tag === F1) draft.address = r.string();
       else skip(r, tag);
     }
-    leave(r, outer);
+    r.leave(outer);
   };
 
   /** Of an endpoint's metadata only filter_metadata["envoy.transport_socket_match"].tlsMode. */
   const readMetadata = (r: WireReader): void => {
-    const outer = enter(r);
+    const outer = r.enter();
     while (r.pos < r.len) {
       const tag = r.tag();
       if (tag !== F1) {
         skip(r, tag);
         continue;
       }
-      const outerEntry = enter(r);
+      const outerEntry = r.enter();
       let isTlsMode = false;
       while (r.pos < r.len) {
         const entryTag = r.tag();
         if (entryTag === F1) isTlsMode = textIs(r, TLS_MODE_KEY);
         else if (entryTag === F2 && isTlsMode) {
-          const outerStruct = enter(r);
+          const outerStruct = r.enter();
           if (isTlsModeIstio(r)) draft.tlsMode = "istio";
           r.pos = r.len;
-          leave(r, outerStruct);
+          r.leave(outerStruct);
         } else skip(r, entryTag);
       }
-      leave(r, outerEntry);
+      r.leave(outerEntry);
     }
-    leave(r, outer);
+    r.leave(outer);
   };
 
   const isTlsModeIstio = (r: WireReader): boolean => {

@@ -5,8 +5,8 @@ import { createCodec } from "./codec.ts";
 import type { DecodeResult } from "./types.ts";
 import type { ClusterLoadAssignment } from "../model/model.ts";
 
-const schema = await loadSchema();
-const codec = await createCodec();
+const schema = loadSchema();
+const codec = createCodec();
 const ORIGIN = { kind: "ClusterLoadAssignment", resource: "c", version: "1" };
 
 type Locality = Partly<Messages["LocalityLbEndpoints"]>;

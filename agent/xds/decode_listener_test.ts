@@ -7,7 +7,7 @@ import type { DecodeResult } from "./types.ts";
 type Wire = Partly<Messages["Listener"]>;
 type WireFilter = Partly<Messages["Filter"]>;
 
-const schema = await loadSchema();
+const schema = loadSchema();
 const origin = { kind: "Listener", resource: "l", version: "1" };
 type WireAddress = Partly<Messages["Address"]> | null;
 const address: WireAddress = { socket_address: { address: "0.0.0.0", port_value: 80 } };

@@ -4,7 +4,7 @@
  */
 import { orUndecodable, type Schema, type WireReader } from "../../protos/schema.ts";
 import { type RawResource, type ResponseReading, typeOfUrl } from "./types.ts";
-import { enter, F1, F2, F3, F4, F5, F6, leave, skip, text, textAgain } from "./wire_fields.ts";
+import { F1, F2, F3, F4, F5, F6, skip, textAgain } from "./wire_fields.ts";
 
 /** Resources split in one step: about a tenth of a millisecond. */
 const RESOURCES_PER_STEP = 100;
@@ -19,15 +19,15 @@ export function readResponse(schema: Schema, message: Uint8Array, delta: boolean
     const enough = resources.length + RESOURCES_PER_STEP;
     while (r.pos < r.len && resources.length < enough) {
       const tag = r.tag();
-      if (tag === F1) version = text(r);
+      if (tag === F1) version = r.string();
       else if (tag === F2) {
         const resource = delta ? wrappedResource(r, lastUrl) : bareResource(r, lastUrl);
         if (resource === undefined) continue;
         lastUrl = resource.typeUrl;
         resources.push(resource);
-      } else if (tag === F4) typeUrl = text(r);
-      else if (tag === F5) nonce = text(r);
-      else if (tag === F6 && delta) removed.push(text(r));
+      } else if (tag === F4) typeUrl = r.string();
+      else if (tag === F5) nonce = r.string();
+      else if (tag === F6 && delta) removed.push(r.string());
       else skip(r, tag);
     }
     return r.pos < r.len;
@@ -47,14 +47,14 @@ export function readResponse(schema: Schema, message: Uint8Array, delta: boolean
  * one stays, for its decoder to refuse: left out, it would count as deleted.
  */
 function bareResource(r: WireReader, lastUrl: string): RawResource | undefined {
-  const outer = enter(r);
+  const outer = r.enter();
   let typeUrl = "", name = "";
   let bytes: Uint8Array | undefined;
   while (r.pos < r.len) {
     const tag = r.tag();
     if (tag === F1) typeUrl = textAgain(r, lastUrl);
     else if (tag === F2) {
-      const outerValue = enter(r);
+      const outerValue = r.enter();
       const end = r.len;
       bytes = r.pos === end ? undefined : r.buf.subarray(r.pos, end);
       name = nameOf(r);
@@ -62,7 +62,7 @@ function bareResource(r: WireReader, lastUrl: string): RawResource | undefined {
       r.len = outerValue;
     } else skip(r, tag);
   }
-  leave(r, outer);
+  r.leave(outer);
   if (bytes === undefined) {
     const type = typeOfUrl(typeUrl);
     if (type !== "CDS" && type !== "LDS") return undefined;
@@ -73,17 +73,17 @@ function bareResource(r: WireReader, lastUrl: string): RawResource | undefined {
 
 /** Resource of delta. One without a resource in it says that nothing changed: undefined. */
 function wrappedResource(r: WireReader, lastUrl: string): RawResource | undefined {
-  const outer = enter(r);
+  const outer = r.enter();
   let version = "", name = "";
   let resource: RawResource | undefined;
   while (r.pos < r.len) {
     const tag = r.tag();
-    if (tag === F1) version = text(r);
+    if (tag === F1) version = r.string();
     else if (tag === F2) resource = bareResource(r, lastUrl);
-    else if (tag === F3) name = text(r);
+    else if (tag === F3) name = r.string();
     else skip(r, tag);
   }
-  leave(r, outer);
+  r.leave(outer);
   return resource === undefined ? undefined : { ...resource, version, name: name || resource.name };
 }
 
@@ -95,7 +95,7 @@ function nameOf(r: WireReader): string {
   try {
     while (r.pos < r.len) {
       const tag = r.tag();
-      if (tag === F1) return text(r);
+      if (tag === F1) return r.string();
       skip(r, tag);
     }
   } catch {

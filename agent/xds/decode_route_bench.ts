@@ -4,7 +4,7 @@ import { decodeRouteConfiguration } from "./decode_route.ts";
 import type { RouteConfiguration } from "../model/model.ts";
 
 const HOSTS = 10_000;
-const schema = await loadSchema();
+const schema = loadSchema();
 const origin = { kind: "RouteConfiguration", resource: "http_proxy", version: "1" };
 
 function hostOf(i: number, changed: boolean): Partly<Messages["VirtualHost"]> {

@@ -7,7 +7,7 @@ import type { DecodeResult } from "./types.ts";
 export type Table = Partly<Messages["RouteConfiguration"]>;
 export type WireRoute = Partly<Messages["Route"]>;
 
-export const schema = await loadSchema();
+export const schema = loadSchema();
 export const origin = { kind: "RouteConfiguration", resource: "80", version: "1" };
 export const toA: WireRoute = { match: { prefix: "/" }, route: { cluster: "a" } };
 

@@ -3,8 +3,8 @@ import type { Cluster } from "../model/model.ts";
 import { loadSchema, type Messages, type Partly } from "../../protos/schema.ts";
 import { createCodec } from "./codec.ts";
 
-const schema = await loadSchema();
-const codec = await createCodec();
+const schema = loadSchema();
+const codec = createCodec();
 
 type Message = Partly<Messages["Cluster"]>;
 const any = <K extends keyof Messages>(url: string, name: K, value: Partly<Messages[K]>) => ({

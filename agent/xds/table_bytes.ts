@@ -1,7 +1,7 @@
 /** The bytes of a large table, looked at without decoding them: where its members lie. */
 import { MeshError } from "../core/errors.ts";
 import type { Schema } from "../../protos/schema.ts";
-import { enter, leave, skip } from "./wire_fields.ts";
+import { skip } from "./wire_fields.ts";
 
 /** Members of one repeated field of a message, and the message without them. */
 export interface SplitMessage {
@@ -25,10 +25,10 @@ export function splitMessage(schema: Schema, bytes: Uint8Array, field: number): 
         others.push(bytes.subarray(start, reader.pos));
         continue;
       }
-      const outer = enter(reader);
+      const outer = reader.enter();
       spans.push(reader.pos, reader.len);
       reader.pos = reader.len;
-      leave(reader, outer);
+      reader.leave(outer);
     }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);

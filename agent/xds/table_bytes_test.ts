@@ -3,7 +3,7 @@ import { MeshError } from "../core/errors.ts";
 import { loadSchema } from "../../protos/schema.ts";
 import { splitMessage } from "./table_bytes.ts";
 
-const schema = await loadSchema();
+const schema = loadSchema();
 const bytes = schema.encode("RouteConfiguration", {
   name: "80",
   virtual_hosts: [{ name: "a" }, {}, { name: "b" }],

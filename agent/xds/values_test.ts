@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { loadSchema, type Messages, type Partly } from "../../protos/schema.ts";
 import { durationText, findings, fractionalPercent, isPositive, ruleOf } from "./values.ts";
 
-const schema = await loadSchema();
+const schema = loadSchema();
 const made = <K extends keyof Messages>(name: K, value: Partly<Messages[K]>): Messages[K] =>
   schema.decode(name, schema.encode(name, value));
 

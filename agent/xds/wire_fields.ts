@@ -18,54 +18,25 @@ export const F6 = 0x32;
 export const F7 = 0x3a;
 export const F8 = 0x42;
 
-/** Goes into a length-delimited field; the reader then ends with it. Returns where it ended before. */
-export function enter(r: WireReader): number {
-  const end = r.size() + r.pos;
-  if (end > r.len) throw new RangeError(`index out of range: ${end} > ${r.len}`);
-  const outer = r.len;
-  r.len = end;
-  return outer;
-}
-
-export function leave(r: WireReader, outer: number): void {
-  if (r.pos !== r.len) throw new RangeError(`index out of range: ${r.pos} > ${r.len}`);
-  r.len = outer;
-}
-
 export function skip(r: WireReader, tag: number): void {
   r.skipType(tag & 7, 0, tag >>> 3);
 }
 
 /** google.protobuf.UInt32Value. */
 export function wrapped(r: WireReader): number {
-  const outer = enter(r);
+  const outer = r.enter();
   let value = 0;
   while (r.pos < r.len) {
     const tag = r.tag();
     if (tag === F1_VARINT) value = r.uint32();
     else skip(r, tag);
   }
-  leave(r, outer);
+  r.leave(outer);
   return value;
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** A string; short ASCII ones are made without a decoder, in one flat piece. */
-export function text(r: WireReader): string {
-  const outer = enter(r);
-  const bytes = r.buf.subarray(r.pos, r.len);
-  r.pos = r.len;
-  r.len = outer;
-  if (bytes.length > 64) return utf8.decode(bytes);
-  for (let i = 0; i < bytes.length; i++) {
-    if (bytes[i]! > 127) return utf8.decode(bytes);
-  }
-  return String.fromCharCode.apply(null, bytes as unknown as number[]);
-}
-
 export function textIs(r: WireReader, wanted: string): boolean {
-  const outer = enter(r);
+  const outer = r.enter();
   const start = r.pos;
   const length = r.len - start;
   r.pos = r.len;
@@ -82,5 +53,5 @@ export function textAgain(r: WireReader, last: string): string {
   const start = r.pos;
   if (textIs(r, last)) return last;
   r.pos = start;
-  return text(r);
+  return r.string();
 }

@@ -16,7 +16,7 @@ import { makeCertificate } from "../harness/certificate.ts";
 import { startEnvoy } from "./envoy.ts";
 
 const RECORDINGS = new URL("../recordings/", import.meta.url);
-const codec = await createCodec();
+const codec = createCodec();
 
 async function bytesOf(path: string): Promise<Uint8Array> {
   const bytes = await Deno.readFile(new URL(path, RECORDINGS));

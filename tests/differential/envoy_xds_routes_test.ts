@@ -23,7 +23,7 @@ import { RawClient, type RawRequest, Upstream } from "./raw_http.ts";
 // deno-lint-ignore no-explicit-any
 type Json = any;
 
-const schema = await loadSchema();
+const schema = loadSchema();
 const address = { hostname: "127.0.0.1", port: 0 };
 
 function decode(table: Json): RouteConfiguration {

@@ -103,7 +103,7 @@ interface Counts {
 }
 
 async function countTables(server: string, expected: (json: Json) => Json): Promise<Counts> {
-  const codec = await createCodec();
+  const codec = createCodec();
   const counts: Counts = { answers: 0, tables: 0, compared: 0, hosts: 0, routes: 0 };
   for (const { path, resources, json } of recorded(codec, server, "rds")) {
     counts.answers++;
@@ -186,7 +186,7 @@ function listenerOfJson(json: Json, tableOf: (table: Json) => Json): Json {
 }
 
 async function countListeners(server: string, tableOf: (table: Json) => Json): Promise<Json> {
-  const codec = await createCodec();
+  const codec = createCodec();
   const counts = { answers: 0, listeners: 0, compared: 0, rds: 0, inline: 0, tcp: 0 };
   for (const { path, resources, json } of recorded(codec, server, "lds")) {
     counts.answers++;
@@ -287,7 +287,7 @@ Deno.test("recorded listeners of Pilot 1.0.9 decode to what its protojson says",
 
 /** The table of that name in one recorded answer. */
 async function tableIn(path: string, name: string): Promise<RouteConfiguration> {
-  const codec = await createCodec();
+  const codec = createCodec();
   const bytes = Deno.readFileSync(new URL(path, RECORDINGS));
   const raw = codec.decodeResponse(bytes, false).resources.find((r) => r.name === name);
   assert.ok(raw !== undefined, `${path} has ${name}`);

@@ -11,7 +11,7 @@ import { type DecodeResult, type RawResource, typeOfUrl } from "../../agent/xds/
 
 const SEED = 20261124;
 const RECORDINGS = new URL("../recordings/", import.meta.url);
-const codec = await createCodec();
+const codec = createCodec();
 
 /** One answer of every kind: generations, types, state-of-the-world and delta. */
 const FILES: readonly string[] = [

@@ -32,7 +32,7 @@ import { Truth } from "./recorded_truth.ts";
 const SEED = 20261124;
 /** Longer than any wait of the store, the session or the backoff. */
 const EVERYTHING_MS = 130_000;
-const codec = await createCodec();
+const codec = createCodec();
 
 const ADDRESS = { text: "grpc://pilot.test:15010", scheme: "grpc", host: "pilot.test", port: 15010 } as const;
 const KINDS = /^(Cluster|ClusterLoadAssignment|Listener|RouteConfiguration)\b/;

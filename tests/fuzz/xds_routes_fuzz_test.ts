@@ -14,7 +14,7 @@ import type { DecodeResult, RawResource } from "../../agent/xds/types.ts";
 
 const SEED = 20261124;
 const RECORDINGS = new URL("../recordings/", import.meta.url);
-const codec = await createCodec();
+const codec = createCodec();
 
 const corpus: readonly RawResource[] = [
   "pilot-0.8.0/v2/kitchen_sink/basic/004-rds.bin",

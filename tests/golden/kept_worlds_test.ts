@@ -13,7 +13,7 @@ import { OFFLINE_PORTS } from "../harness/discovery_ports.ts";
 import { RecordedPlane, readRecording } from "../harness/recorded_plane.ts";
 import { configOf } from "../harness/world.ts";
 
-await createCodec();
+createCodec();
 
 const RECORDINGS = [
   "istiod-2026-08/bookinfo/sotw",

@@ -15,7 +15,7 @@ import { assignmentOfIstiod, assignmentOfOurs, clustersOfIstiod, clustersOfOurs 
 type Json = any;
 
 const RECORDINGS = new URL("../recordings/", import.meta.url);
-const codec = await createCodec();
+const codec = createCodec();
 
 function filesIn(folder: string, pattern: RegExp): string[] {
   const found: string[] = [];

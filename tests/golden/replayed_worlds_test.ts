@@ -18,7 +18,7 @@ import { configOf } from "../harness/world.ts";
 /** After this nothing removed stays because tables may follow, ms (v2: 10 s). */
 const LINGER_MS = 11_000;
 // Loaded once, not while a source waits for it.
-await createCodec();
+createCodec();
 
 interface Replay {
   readonly plane: RecordedPlane;

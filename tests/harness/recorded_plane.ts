@@ -58,7 +58,7 @@ interface Transcript {
 
 /** `path`: a folder below tests/recordings; `also`: single answers of other recordings, for names that this one was not asked for. */
 export async function readRecording(path: string, also: readonly string[] = []): Promise<Recording> {
-  const schema = await loadSchema();
+  const schema = loadSchema();
   const generation = path.startsWith("istiod") ? "v3" : "v2";
   const delta = /\/(updates-)?delta$/.test(path);
   const steps: string[] = ["start"];

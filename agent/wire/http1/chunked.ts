@@ -175,22 +175,39 @@ export class ChunkedDecoder {
     fields.reset(tail, 0);
     const after = parseFields(fields, tail, 0, length);
     if (after !== length) return problem.BAD_TRAILER;
-    let size = 0;
-    const kept = new Uint8Array(length);
-    for (let i = 0; i < fields.count; i++) {
-      const kind = fields.kinds[i];
-      // Fields that frame, route or authenticate a message have no place behind it (RFC 9110 section 6.5.1).
-      if (kind !== OTHER && kind !== USER_AGENT && kind !== X_ENVOY) continue;
-      const from = fields.spans[4 * i]!;
-      const nameEnd = fields.spans[4 * i + 1]!;
-      if (FORBIDDEN.some((word) => equalsIgnoreCase(tail, from, nameEnd, word))) continue;
-      const to = i + 1 < fields.count ? fields.spans[4 * (i + 1)]! : length - 2;
-      kept.set(tail.subarray(from, to), size);
-      size += to - from;
-    }
-    this.#trailers = size === 0 ? null : kept.slice(0, size);
+    this.#trailers = passing(fields, length);
     return 0;
   }
+}
+
+/** Fields that frame, route or authenticate a message have no place behind it (RFC 9110 section 6.5.1). */
+function passing({ buf, count, kinds, spans }: MessageHead, end: number): Uint8Array | null {
+  let size = 0;
+  const kept = new Uint8Array(end);
+  for (let i = 0; i < count; i++) {
+    const kind = kinds[i];
+    if (kind !== OTHER && kind !== USER_AGENT && kind !== X_ENVOY) continue;
+    const from = spans[4 * i]!;
+    if (FORBIDDEN.some((word) => equalsIgnoreCase(buf, from, spans[4 * i + 1]!, word))) continue;
+    const to = i + 1 < count ? spans[4 * (i + 1)]! : end - 2;
+    kept.set(buf.subarray(from, to), size);
+    size += to - from;
+  }
+  return size === 0 ? null : kept.slice(0, size);
+}
+
+/** Of well-formed lines that did not come in chunks, those that may follow them. */
+export function chunkedTrailers(lines: Uint8Array): Uint8Array | null {
+  const section = new Uint8Array(lines.length + 2);
+  section.set(lines);
+  section.set([13, 10], lines.length);
+  let count = 0;
+  for (const byte of lines) if (byte === 10) count++;
+  const fields = new MessageHead(count);
+  fields.reset(section, 0);
+  return parseFields(fields, section, 0, section.length) === section.length
+    ? passing(fields, section.length)
+    : null;
 }
 
 const FORBIDDEN = [

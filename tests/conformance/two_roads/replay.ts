@@ -18,7 +18,7 @@ import type { Scenario } from "./rules.ts";
 const LINGER_MS = 11_000;
 
 // Loaded once, not while a source waits for it.
-const codec = await createCodec();
+const codec = createCodec();
 
 /** Tells of each step's program; the first step is `start`. No answer may be refused. */
 export async function replay(
