@@ -52,10 +52,10 @@ export class ServerStream implements Responder, Expirable {
     readonly head: MessageHead,
     endStream: boolean,
   ) {
-    // CONNECT has no content, whatever it announces (RFC 9110 section 9.3.6).
     this.proxy = owner.proxy;
     this.connection = owner.connection;
     this.link = owner.link;
+    // CONNECT has no content, whatever it announces (RFC 9110 section 9.3.6).
     this.body = new Http2Body(this, endStream ? 0 : h2.connect ? -1 : head.contentLength);
     // A length of 0 that is announced still has its end to come. A tunnel waits as long as the splice lets it.
     if (endStream || h2.connect) return;

@@ -245,12 +245,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
     while (!this.takeFinal()) {
       const early = this.#interims?.shift();
       if (early !== undefined) {
-        if (++interims > MAX_INTERIMS) {
-          throw new MeshError("P306", `The upstream ${this.endpoint.key} sends interim answers without end`, {
-            side: "upstream",
-            retry: "reset",
-          });
-        }
+        if (++interims > MAX_INTERIMS) throw this.#endlessInterims();
         await interim(proxy, ex, early);
         this.connection!.connection.heads.give(early);
         continue;
