@@ -111,6 +111,10 @@ export class ApplicationCheck {
     const { uri, timeoutMs, port } = check;
     const endMs = clock.monotonic() + timeoutMs;
     const stream = await this.#dial();
+    if (this.#closed) {
+      stream.close();
+      return null;
+    }
     let late = false;
     const stop = clock.after(Math.max(1, endMs - clock.monotonic()), () => {
       late = true;

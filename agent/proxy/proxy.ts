@@ -143,7 +143,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
       }
       if (stream === null) return;
       if (isAny(listener.address.hostname)) proxy.own.add(stream.local.hostname, stream.local.port);
-      options.observer.count(counter);
+      if (proxy.inbound === null) options.observer.count(counter);
       serve(stream);
     }
   };

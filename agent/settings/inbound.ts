@@ -190,7 +190,9 @@ export function judgeInbound(
     ...(listen.tcp ?? []).map((forward) => ["mesh.tcp.listeners", forward.listen] as const),
   ];
   for (const port of servicePorts) {
-    const hit = own.find(([, address]) => address?.port === port.localPort && isOnLoopback(address.hostname));
+    const hit = own.find(([, address]) =>
+      address?.port === port.localPort && isOn(address.hostname, "127.0.0.1")
+    );
     if (hit !== undefined) {
       found.push(diagnostic(
         "S126",
@@ -198,6 +200,22 @@ export function judgeInbound(
           formatServicePort(port)
         }" to 127.0.0.1:${port.localPort}: the agent itself ` +
           `listens there (${hit[0]}); want the application's port`,
+        place(SERVICE_PORTS_KEY),
+      ));
+    }
+  }
+  const here = normalAddress(instanceIp);
+  for (const port of servicePorts) {
+    const hit = own.find(([, address]) =>
+      address?.port === port.port && port.port !== 0 && isOn(address.hostname, here)
+    );
+    if (hit !== undefined) {
+      found.push(diagnostic(
+        "S126",
+        `Cannot listen for service port "${
+          formatServicePort(port)
+        }" on ${instanceIp}: the agent itself listens ` +
+          `there (${hit[0]}); want another port for one of them`,
         place(SERVICE_PORTS_KEY),
       ));
     }
@@ -234,7 +252,7 @@ function addressProblem(address: string, isDefault: boolean): string | undefined
   return undefined;
 }
 
-function isOnLoopback(hostname: string): boolean {
+function isOn(hostname: string, address: string | undefined): boolean {
   const normal = hostname === "localhost" ? "127.0.0.1" : normalAddress(hostname) ?? hostname;
-  return normal === "127.0.0.1" || normal === "0.0.0.0" || normal === "::";
+  return normal === address || normal === "0.0.0.0" || normal === "::";
 }

@@ -96,6 +96,21 @@ Deno.test("a service port never leads to a listener of the agent", () => {
   assert.equal(told("tcp:7", "cse: {protocols: {grpc: {listenAddress: '127.0.0.9:7'}}}"), "");
 });
 
+Deno.test("a service port is not another listener of the agent", () => {
+  const told = (ports: string, listen: string) =>
+    read({ SERVICE_PORTS: ports }, {
+      "chassis.yaml": `cse: {protocols: {http: {listenAddress: '${listen}'}}}`,
+    }).told.filter((text) => !text.startsWith("S123")).join("\n");
+  assert.equal(
+    told("rest:8084:80", "10.0.0.5:8084"),
+    'S126 Cannot listen for service port "rest:8084:80" on 10.0.0.5: the agent itself listens there ' +
+      "(protocols.http.listenAddress); want another port for one of them",
+  );
+  assert.match(told("rest:8084:80", "0.0.0.0:8084"), /^S126 Cannot listen for/);
+  assert.equal(told("rest:8084:80", "10.0.0.6:8084"), "");
+  assert.equal(told("rest:0:80", "10.0.0.5:0"), "");
+});
+
 Deno.test("checks of the application: Mesher's keys and their defaults", () => {
   const checks = (yaml: string) => read({ SERVICE_PORTS: "rest:1,tcp:2" }, { "mesher.yaml": yaml });
   const { config, told } = checks(`localHealthCheck:

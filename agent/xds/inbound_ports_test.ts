@@ -1,6 +1,8 @@
 /** Ports of the workload out of inbound listeners: of recorded Pilots, and of istiod's one listener for all. */
 import assert from "node:assert/strict";
 import type { Cluster, FilterChain, Listener } from "../model/model.ts";
+import { loadSchema, type Messages, type Partly } from "../../protos/schema.ts";
+import { decodeListener } from "./decode_listener.ts";
 import { inboundPortsOf } from "./inbound_ports.ts";
 
 const cluster = (name: string, more: Partial<Cluster> = {}): Cluster => ({
@@ -94,4 +96,65 @@ Deno.test("istiod's one listener: chains by port are ports, chains for any port 
   ]);
   const outbound: Listener = { ...listener, trafficDirection: "OUTBOUND" };
   assert.deepEqual(portsOf([outbound], ...clusters), []);
+});
+
+Deno.test("istiod's listener from its bytes: HTTP with routes in the chain, TCP, PERMISSIVE and STRICT", () => {
+  const schema = loadSchema();
+  const typed = <K extends keyof Messages>(type: string, name: K, value: Partly<Messages[K]>) => ({
+    name,
+    typed_config: { type_url: `type.googleapis.com/${type}`, value: schema.encode(name, value) },
+  });
+  const http = (port: number) =>
+    typed(
+      "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+      "HttpConnectionManager",
+      {
+        stat_prefix: `inbound_0.0.0.0_${port};`,
+        route_config: {
+          name: `inbound|${port}||`,
+          virtual_hosts: [{
+            name: `inbound|http|${port}`,
+            domains: ["*"],
+            routes: [{ name: "default", match: { prefix: "/" }, route: { cluster: `inbound|${port}||` } }],
+          }],
+        },
+      },
+    );
+  const tcp = (port: number) =>
+    typed("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "TcpProxy", {
+      stat_prefix: "x",
+      cluster: `inbound|${port}||`,
+    });
+  const bytes = schema.encode("Listener", {
+    name: "virtualInbound",
+    address: { socket_address: { address: "0.0.0.0", port_value: 15006 } },
+    traffic_direction: 1,
+    filter_chains: [
+      {
+        filter_chain_match: { destination_port: { value: 80 }, transport_protocol: "tls" },
+        filters: [http(80)],
+      },
+      {
+        filter_chain_match: { destination_port: { value: 80 }, transport_protocol: "raw_buffer" },
+        filters: [http(80)],
+      },
+      {
+        filter_chain_match: { destination_port: { value: 81 }, transport_protocol: "tls" },
+        filters: [http(81)],
+      },
+      { filter_chain_match: { destination_port: { value: 82 } }, filters: [tcp(82)] },
+    ],
+  });
+  const raw = { name: "virtualInbound", version: "1", typeUrl: "", bytes };
+  const result = decodeListener(schema, raw, { kind: "Listener", resource: "virtualInbound" });
+  assert.ok("value" in result, JSON.stringify(result));
+  const ports = portsOf([result.value], ...[80, 81, 82].map((port) => cluster(`inbound|${port}||`)));
+  assert.deepEqual(
+    ports.map(([name, { protocol, refused }]) => `${name} ${protocol} ${refused ?? "taken"}`),
+    [
+      "virtualInbound:80 http taken",
+      "virtualInbound:81 http it wants mutual TLS, which the agent does not end",
+      "virtualInbound:82 tcp taken",
+    ],
+  );
 });

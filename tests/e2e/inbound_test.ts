@@ -262,10 +262,10 @@ Deno.test("inbound: the application's check gates its port and nothing else; a k
   assert.equal(again.port, application.port);
 });
 
-Deno.test("inbound: a killed application without a check is 502, and 200 when it is back", async () => {
+Deno.test("inbound: a killed application without a check is 502, and 200 when it is back; on the engine serve, too", async () => {
   const application = await startApplication();
   await using _application = application;
-  await using conf = await makeConf({ mesh: json });
+  await using conf = await makeConf({ mesh: { ...json, engine: "serve" } });
   await using agent = await start(conf, `rest:0:${application.port}`);
   const port = await portFor(agent, application.port);
   assert.equal((await askOnce(port, get("/", close))).status, 200);
