@@ -28,6 +28,16 @@ Deno.test("README: every task and every file that it names exists", async () => 
   for (const [, path] of readme.matchAll(/\]\(([\w./]+)\)/g)) await Deno.stat(new URL(path!, root));
 });
 
+Deno.test("README: every section that it leads to exists", () => {
+  const prose = readme.replace(/^```[\s\S]*?^```/gm, "");
+  const sections = [...prose.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title!.toLowerCase().replace(/[^a-z0-9 -]/g, "").replaceAll(" ", "-")
+  );
+  const links = [...prose.matchAll(/\]\(#([^)]+)\)/g)].map(([, link]) => link!);
+  assert.ok(links.length > 10);
+  for (const link of links) assert.ok(sections.includes(link), `#${link} is no section`);
+});
+
 /** Code blocks of a language, in order. */
 function blocks(language: string): string[] {
   return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```/gm)].filter((m) => m[1] === language).map((m) =>
