@@ -7,13 +7,16 @@
 import assert from "node:assert/strict";
 import { compile } from "../../scripts/compile.ts";
 import { until, within } from "../harness/bytes.ts";
-import { mayMakeNamespaces } from "../harness/namespaces.ts";
+import { makeCertificate } from "../harness/certificate.ts";
+import { serviceEntry } from "../harness/conf.ts";
+import { startControlPlane } from "../harness/control_plane.ts";
+import { mayMakeNamespaces, twoNamespaces } from "../harness/namespaces.ts";
 import { judged } from "../interop/judges.ts";
 
 const root = new URL("../../", import.meta.url);
 const program = Deno.env.get("AGENT") || new URL("dist/mesh-agent", root).pathname;
 
-/** `$1`: an empty directory. */
+/** `$1`: an empty directory; `$2`: shell text that changes the machine's files, run in its root, before it boots. */
 const BOOT = `
 set -e
 mount --make-rprivate /
@@ -26,11 +29,8 @@ mount -t tmpfs none run
 mount -t tmpfs none tmp
 mount --rbind /sys sys
 mount --rbind /dev dev
-install -m 0755 "${program}" usr/local/bin/mesh-agent
-usr/local/bin/mesh-agent vm init --root "$PWD" --pilot grpc://10.99.0.1:15010 --ip 127.0.0.1 --name web-1
-mkdir -p etc/systemd/system/multi-user.target.wants etc/systemd/system/mesh-agent.service.d old
-ln -sf /etc/systemd/system/mesh-agent.service etc/systemd/system/multi-user.target.wants/mesh-agent.service
-printf '[Service]\\nWatchdogSec=3s\\nRestartSec=100ms\\n' >etc/systemd/system/mesh-agent.service.d/sooner.conf
+eval "$2"
+mkdir old
 pivot_root . old
 umount -l /old
 ip link set lo up
@@ -38,24 +38,37 @@ export container=docker
 exec /lib/systemd/systemd --system --log-target=journal --unit=multi-user.target
 `;
 
+/** An image that has the agent already. */
+const FILLED = `
+install -m 0755 "${program}" usr/local/bin/mesh-agent
+usr/local/bin/mesh-agent vm init --root "$PWD" --pilot grpc://10.99.0.1:15010 --ip 127.0.0.1 --name web-1
+mkdir -p etc/systemd/system/multi-user.target.wants etc/systemd/system/mesh-agent.service.d
+ln -sf /etc/systemd/system/mesh-agent.service etc/systemd/system/multi-user.target.wants/mesh-agent.service
+printf '[Service]\\nWatchdogSec=3s\\nRestartSec=100ms\\n' >etc/systemd/system/mesh-agent.service.d/sooner.conf
+`;
+
 interface Machine extends AsyncDisposable {
   /** Runs a command in it. */
   run(...words: string[]): Promise<{ readonly code: number; readonly text: string }>;
 }
 
-async function boot(): Promise<Machine> {
+/** Resolves with undefined, and a line, where systemd does not boot. `before`: words in front of the whole, of a network. */
+async function boot(prepare: string, before: readonly string[] = []): Promise<Machine | undefined> {
+  if (!await Deno.stat(program).then(() => true, () => false)) await compile(program);
   const directory = await Deno.makeTempDir({ prefix: "mesh-agent-boot-" });
-  const child = new Deno.Command("unshare", {
-    args: [
-      ...["--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child"],
-      ...["sh", "-c", BOOT, "sh", directory],
-    ],
+  const network = before.length > 0 ? [] : ["--net"];
+  const [command = "", ...words] = [
+    ...[...before, "unshare", "--mount", "--pid", ...network, "--uts", "--ipc", "--cgroup", "--fork"],
+    ...["--kill-child", "sh", "-c", BOOT, "sh", directory, prepare],
+  ];
+  const child = new Deno.Command(command, {
+    args: words,
     stdout: "null",
     stderr: "null",
   }).spawn();
   const first = async (): Promise<string> =>
     (await Deno.readTextFile(`/proc/${child.pid}/task/${child.pid}/children`).catch(() => "")).trim();
-  return {
+  const machine: Machine = {
     async run(...words) {
       const { code, stdout, stderr } = await new Deno.Command("nsenter", {
         args: ["-t", await first(), "--all", "--", ...words],
@@ -68,11 +81,18 @@ async function boot(): Promise<Machine> {
       await Deno.remove(directory, { recursive: true });
     },
   };
+  const state = async () => (await machine.run("systemctl", "is-system-running")).text;
+  const up = await until(async () => /^(running|degraded)/.test(await state()), "systemd", 20_000)
+    .then(() => true, () => false);
+  if (up) return machine;
+  await machine[Symbol.asyncDispose]();
+  console.log("not run: systemd does not boot in namespaces of this machine");
+  return undefined;
 }
 
 async function machineThatBoots(t: Deno.TestContext): Promise<void> {
-  if (!await Deno.stat(program).then(() => true, () => false)) await compile(program);
-  await using machine = await boot();
+  await using machine = await boot(FILLED);
+  if (machine === undefined) return;
   const property = async (name: string): Promise<string> =>
     (await machine.run("systemctl", "show", "mesh-agent", "--value", "-p", name)).text;
   const isActive = async (): Promise<boolean> => (await property("ActiveState")) === "active";
@@ -84,14 +104,6 @@ async function machineThatBoots(t: Deno.TestContext): Promise<void> {
         `${error.message}\n${(await machine.run("systemctl", "status", "-l", "mesh-agent")).text}`,
       );
     });
-
-  const up = await until(
-    async () => /^(running|degraded)/.test((await machine.run("systemctl", "is-system-running")).text),
-    "systemd",
-    20_000,
-  )
-    .then(() => true, () => false);
-  if (!up) return console.log("not run: systemd does not boot in namespaces of this machine");
 
   const ready = () => machine.run("curl", "-s", "-m", "2", "http://127.0.0.1:30102/live");
   await t.step(
@@ -148,8 +160,121 @@ async function machineThatBoots(t: Deno.TestContext): Promise<void> {
   });
 }
 
-const NAME = "systemd boots a machine with the unit, reloads, restarts and stops it";
+/** The bundle of the README's machine, in the words of istioctl; istiod without TLS. */
+function bundle(ip: string, plane: string, rootCert: string): Record<string, string> {
+  return {
+    "cluster.env": `CANONICAL_SERVICE='web'
+ISTIO_INBOUND_PORTS='*'
+ISTIO_METAJSON_LABELS='{"app":"web","service.istio.io/canonical-name":"web"}'
+ISTIO_META_CLUSTER_ID='Kubernetes'
+ISTIO_META_DNS_CAPTURE='true'
+ISTIO_META_WORKLOAD_NAME='web'
+ISTIO_NAMESPACE='shop'
+ISTIO_SERVICE='web.shop'
+ISTIO_SERVICE_CIDR='*'
+ISTIO_SVC_IP='${ip}'
+POD_NAMESPACE='shop'
+SERVICE_ACCOUNT='web'
+`,
+    "mesh.yaml": "defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15010\n",
+    "hosts": `${plane} istiod.istio-system.svc\n`,
+    "istio-token": "e30.e30.c2ln",
+    "root-cert.pem": rootCert,
+  };
+}
+
+async function walkThrough(): Promise<void> {
+  const readme = await Deno.readTextFile(new URL("README.md", root));
+  const commands = /^```sh\n(# 2\. on the machine, as root\n[\s\S]*?)^```/m.exec(readme)![1]!;
+  const shown = /^\$ mesh-agent vm init --from bundle\n([\s\S]*?)^\.\.\.$/m.exec(readme)![1]!;
+
+  await using net = await twoNamespaces({ applications: { v1: 8081 } });
+  const [plane] = net.planes;
+  await using istiod = await startControlPlane({
+    temper: "istiod",
+    port: 15010,
+    host: plane,
+    before: net.inCluster,
+  });
+  await istiod.serve(
+    serviceEntry("reviews.default.svc.cluster.local", 9080, { v1: 8081 }).replace("127.0.0.1", net.cluster),
+  );
+  const directory = await Deno.makeTempDir();
+  try {
+    const { cert } = await makeCertificate("istiod", { authority: true });
+    await Deno.mkdir(`${directory}/bundle`);
+    for (const [name, text] of Object.entries(bundle(net.vm, plane, cert))) {
+      await Deno.writeTextFile(`${directory}/bundle/${name}`, text);
+    }
+    // /tmp of the machine is another one.
+    const prepare = `cp "${program}" root/mesh-agent
+cp -r "${directory}/bundle" root/bundle
+echo web-1 >etc/hostname
+echo "127.0.0.1 localhost" >etc/hosts`;
+    await using machine = await boot(prepare, net.inVm);
+    if (machine === undefined) return;
+    const before = await machine.run("sh", "-c", "cat /etc/hosts /etc/resolv.conf");
+    const { code, text } = await within(
+      machine.run("sh", "-ec", `cd /root\n${commands}`),
+      "the lines of the walk-through",
+      60_000,
+    );
+    assert.equal(code, 0, text);
+    for (
+      const line of shown.replaceAll("10.1.2.3", net.vm).replace(
+        "grpcs://203.0.113.20:15012",
+        `grpc://${plane}:15010`,
+      ).trim().split("\n")
+    ) {
+      assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+    }
+    assert.match(text, /^agent +ready$/m);
+    const answer = await machine.run(
+      "curl",
+      "-s",
+      "-x",
+      "http://127.0.0.1:30101",
+      "http://reviews.default:9080/",
+    );
+    assert.equal(answer.text, `v1 asked by ${net.vm}`);
+    assert.match(istiod.requests("CDS")[0]!.node!.id, new RegExp(`^sidecar~${net.vm}~web-1\\.shop~`));
+    const { metadata } = istiod.requests("CDS")[0]!.node!;
+    assert.deepEqual([metadata["SERVICE_ACCOUNT"], metadata["WORKLOAD_NAME"]], ["web", "web"]);
+    const rights = await machine.run(
+      "sh",
+      "-c",
+      "stat -c '%U %G %a' /etc/mesh-agent/certs/*; systemctl is-enabled mesh-agent",
+    );
+    assert.equal(rights.text, "root mesh-agent 640\nroot mesh-agent 640\nenabled");
+    // Renewed by root as a shell does it: the directory gives its group on.
+    await machine.run(
+      "sh",
+      "-c",
+      "rm /etc/mesh-agent/certs/istio-token; echo e30.e30.c2ln >/etc/mesh-agent/certs/istio-token",
+    );
+    const renewed = await machine.run(
+      "setpriv",
+      "--reuid=mesh-agent",
+      "--regid=mesh-agent",
+      "--clear-groups",
+      "cat",
+      "/etc/mesh-agent/certs/istio-token",
+    );
+    assert.equal(renewed.text, "e30.e30.c2ln");
+    assert.deepEqual(await machine.run("sh", "-c", "cat /etc/hosts /etc/resolv.conf"), before);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
 const has = async (path: string) => await Deno.stat(path).then(() => true, () => false);
-if (await mayMakeNamespaces() && await has("/lib/systemd/systemd")) {
-  judged(NAME, ["systemd-analyze", "curl"], machineThatBoots);
-} else Deno.test({ name: `${NAME} (not run: no root, or no systemd)`, ignore: true, fn: () => {} });
+const may = await mayMakeNamespaces() && await has("/lib/systemd/systemd");
+for (
+  const [name, fn] of [
+    ["systemd boots a machine with the unit, reloads, restarts and stops it", machineThatBoots],
+    ["the README's lines for a VM, on a machine that systemd booted", walkThrough],
+  ] as const
+) {
+  if (may) judged(name, ["systemd-analyze", "curl", "node"], fn);
+  else Deno.test({ name: `${name} (not run: no root, or no systemd)`, ignore: true, fn: () => {} });
+}
