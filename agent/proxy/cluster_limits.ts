@@ -71,7 +71,7 @@ export class ClusterLimits {
 
   /** On a connection. */
   get requests(): number {
-    let n = -this.starting;
+    let n = 0 - this.starting;
     for (const endpoint of this.endpoints.values()) n += endpoint.active;
     return n;
   }
