@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Cluster, Route } from "../model/model.ts";
 import { REFUSED_STREAM } from "../wire/http2/problems.ts";
 import { Client, Server } from "./h2_fixture_test.ts";
-import { GET, type MemoryStream, OK, type Rig, rig, send, settle } from "./proxy_fixture_test.ts";
+import { GET, type MemoryStream, type Rig, rig, send, settle } from "./proxy_fixture_test.ts";
 
 // Else the first request of HTTP/2 would wait for the disk.
 await Promise.all([import("./h2_attempt.ts"), import("./h2_downstream.ts")]);
@@ -24,6 +24,9 @@ interface Play {
 }
 
 const POST = "POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 9\r\n\r\nhalf";
+const NOTHING = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+/** The body of which does not come. */
+const BEGUN = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n";
 const BUSY = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
 
 function play(http2: boolean, own: Partial<Cluster["circuitBreakers"] & object>, slowDial: boolean): Play {
@@ -64,7 +67,7 @@ function play(http2: boolean, own: Partial<Cluster["circuitBreakers"] & object>,
       if (server === null) send(stream, text);
       else {
         const bytes = new TextEncoder().encode(text);
-        server.connection.respond(server.requests.at(-1)!, bytes, text === BUSY);
+        server.connection.respond(server.requests.at(-1)!, bytes, text !== BEGUN);
         server.flush();
       }
       await settle();
@@ -121,7 +124,7 @@ const CASES: readonly {
     own: { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1 },
     async play({ ask, answer }) {
       for (let i = 0; i < 4; i++) await ask();
-      await answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+      await answer(NOTHING);
     },
   },
   {
@@ -153,7 +156,7 @@ const CASES: readonly {
     what: "an upstream that breaks off in the middle of its answer",
     async play({ ask, answer, far }) {
       await ask();
-      await answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n");
+      await answer(BEGUN);
       far.at(-1)!.stream.close();
     },
   },
@@ -231,7 +234,7 @@ for (const { what, own, slowDial, play: run } of CASES) {
       await p.ask();
       p.dialing.promise.catch(() => {});
       const limits = [...p.r.proxy.limits().values()][0]!;
-      if (slowDial === undefined) await p.answer(OK.replace(/ok$/, "").replace("2", "0"));
+      if (slowDial === undefined) await p.answer(NOTHING);
       await run(p);
       await p.r.clock.advance(30_000);
       const { pending, starting, requests, retries } = limits;
