@@ -117,7 +117,7 @@ export const PROXY_CODES = {
   P305: { severity: "error", hint: "Look into the upstream's log.", status: 503, flag: "UC" },
   P306: {
     severity: "error",
-    hint: "Check that the upstream speaks HTTP/1.1 on that port.",
+    hint: "Check that the upstream speaks HTTP on that port, and the version that the rules say.",
     status: 502,
     flag: "UPE",
   },

@@ -101,6 +101,7 @@ export class DownstreamConnection implements Responder, Expirable {
         await this.#http2!.run();
         return;
       }
+      if (this.closed) return;
       const input = this.#input;
       if (input.start < input.end && isTls(input.buf, input.start)) {
         this.#state = BUSY;

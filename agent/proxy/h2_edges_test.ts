@@ -93,3 +93,14 @@ Deno.test("trailers of HTTP/2 that could change a message of HTTP/1.1 do not get
   assert.match(got(plain), kept);
   down.proxy.close();
 });
+
+Deno.test("a connection of HTTP/2 that is cut at its first bytes is no bad request", async () => {
+  for (let turns = 0; turns < 40; turns++) {
+    const r = rig();
+    send(r.client(), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    for (let i = 0; i < turns; i++) await Promise.resolve();
+    r.proxy.close();
+    await settle();
+    assert.deepEqual(r.records, [], `after ${turns} turns`);
+  }
+});
