@@ -74,6 +74,15 @@ Deno.test("the rules' own http_proxy table stands before the services'", () => {
   assert.equal(decide(program, "http://a:1/"), "v1 a");
 });
 
+Deno.test("ports of the workload are those that the rules' side names", () => {
+  const inbound = new Map([
+    ["l", { address: "10.0.0.5", port: 1, protocol: "http", localPort: 1 } as const],
+  ]);
+  const rules = { ...programOf({}), inbound };
+  assert.equal(createComposer()(SERVICES, rules).inbound, inbound);
+  assert.equal("inbound" in createComposer()(SERVICES, programOf({})), false);
+});
+
 Deno.test("what did not change stays the same object", () => {
   const compose = createComposer();
   const rules = programOf({ "8084": [host(`${FULL}:8084`, [FULL], "v2 a")] });

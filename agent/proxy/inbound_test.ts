@@ -48,6 +48,8 @@ interface Options {
   /** Answers of the application to one request each; `refuse` and `hang` are about the connection. */
   readonly application?: (request: string, port: number) => string | "";
   readonly connect?: (port: number) => "refuse" | "late" | "accept";
+  /** Connections are there when it resolves. */
+  readonly dialing?: Promise<void>;
   readonly own?: readonly { hostname: string; port: number }[];
 }
 
@@ -87,7 +89,7 @@ function rig(options: Options = {}) {
         if (how === "late") return Promise.reject(new MeshError("P304", "late", { side: "upstream" }));
         const [near, far] = pair();
         serve(far, port);
-        return Promise.resolve(near);
+        return options.dialing === undefined ? Promise.resolve(near) : options.dialing.then(() => near);
       },
     },
     resolver: { resolve: () => Promise.reject(new Error("nobody asks for names")) },
@@ -388,6 +390,23 @@ Deno.test("checks: status, body, silence, refusal, nonsense", async () => {
   assert.equal(await verdict({ protocol: "tcp" }, { connect: () => "refuse" }), "nothing listens there");
   assert.equal(await verdict({ protocol: "tcp" }, { connect: () => "late" }), "no connection within 1000 ms");
   assert.throws(() => rig({ checks: [check({ body: "(" })] }), /match\.body "\(" is no regular expression/);
+});
+
+Deno.test("a check that is under way when the ports close lets go of its connection", async () => {
+  let connected = (): void => {};
+  const r = rig({
+    checks: [check({})],
+    dialing: new Promise<void>((resolve) => connected = resolve),
+    application: () => "",
+  });
+  r.inbound.open(REST, "settings");
+  await settle();
+  assert.deepEqual(r.dialed, ["127.0.0.1:8080"]);
+  r.inbound.close();
+  connected();
+  await settle();
+  assert.deepEqual(r.requests, []);
+  assert.deepEqual(r.clock.timers, []);
 });
 
 Deno.test("until the first check is over nothing is held back", async () => {

@@ -387,6 +387,29 @@ const RULES: readonly (readonly [string, () => void])[] = [
     shelf.take("RDS", [], { removed: ["81"] });
     assert.equal(shelf.listeners, "0.0.0.0_80,0.0.0.0_81");
   }],
+  ["ports of the workload: with the next answer, without waiting; the same map until one changes", () => {
+    const shelf = synced();
+    const web = http(80, "80");
+    assert.equal("inbound" in shelf.program, false);
+    shelf.cds(eds("a"), eds("b"), fixed("inbound|90||"));
+    const told = tcp("10.0.0.5_90", "10.0.0.5", 90, "inbound|90||");
+    shelf.lds(web, told);
+    const { program } = shelf;
+    assert.deepEqual([...program.inbound?.values() ?? []], [
+      { address: "10.0.0.5", port: 90, protocol: "tcp", localPort: 90 },
+    ]);
+    shelf.lds(web, { ...told });
+    assert.equal(shelf.program, program);
+    shelf.eds(endpoints("a", "10.0.0.9"));
+    assert.notEqual(shelf.program, program);
+    assert.equal(shelf.program.inbound, program.inbound);
+    shelf.cds(eds("a"), eds("b"), fixed("inbound|90||"), fixed("c"));
+    assert.equal(shelf.program.inbound, program.inbound);
+    shelf.lds(web, tcp("10.0.0.5_90", "10.0.0.5", 91, "inbound|90||"));
+    assert.equal(shelf.program.inbound?.get("10.0.0.5_90")?.port, 91);
+    shelf.lds(web);
+    assert.equal("inbound" in shelf.program, false);
+  }],
   ["of two listeners on one address the second is refused; the one that is there is the first", () => {
     const shelf = new Shelf();
     const [first, second] = [tcp("first", "10.0.0.5", 80, "a"), tcp("second", "10.0.0.5", 80, "b")];

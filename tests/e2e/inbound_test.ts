@@ -393,6 +393,14 @@ Deno.test("inbound: ports that Pilot names, while it names them", async () => {
     await admin(agent, "/sync?format=text"),
     new RegExp(`${WORKLOAD}:${port} rest .*\\(http_${WORKLOAD}_${port}\\)`),
   );
+  // One that leads back to the agent is a loop.
+  const loop = freePort();
+  const own = JSON.stringify({ ...listener, name: "loop", address: `tcp://${WORKLOAD}:${loop}` })
+    .replace(`in.${application.port}`, `in.${agent.admin.port}`);
+  says([listener, JSON.parse(own)]);
+  await agent.line(new RegExp(`service port ${WORKLOAD}:${loop} `));
+  const looped = await askOnce({ hostname: WORKLOAD, port: loop }, get("/ready", close));
+  assert.equal(looped.status, 508, looped.body);
   says([]);
   await agent.line(new RegExp(`service port ${WORKLOAD}:${port} closes: the control plane names it no more`));
   await assert.rejects(askOnce(at, get("/", close)));
