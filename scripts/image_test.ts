@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { packImage, rootFileSystem, UID, writeImage } from "./image.ts";
+import { packImage, rootFileSystem, UID, writeImage, writeRootFileSystem } from "./image.ts";
 import { readElf, sharedObjects } from "./image_elf.ts";
 import { type Entry, tar } from "./image_tar.ts";
 
@@ -70,13 +70,14 @@ Deno.test("image: tar reads the archive, with modes, owners, times and contents"
   await inDirectory(async (directory) => {
     const file = `${directory}/a.tar`;
     await Deno.writeFile(file, new Blob(tar(ENTRIES)).stream());
-    const lines = (await outputOf("tar", "--list", "--verbose", "--numeric-owner", "--file", file)).trim()
-      .split("\n");
+    const lines =
+      (await outputOf("tar", "--list", "--verbose", "--numeric-owner", "--full-time", "--file", file)).trim()
+        .split("\n");
     assert.deepEqual(lines.map((line) => line.replaceAll(/\s+/g, " ")), [
-      "drwxrwxrwt 65534/65534 0 1970-01-01 00:00 a/",
-      "-rw------- 0/0 512 1970-01-01 00:00 a/full",
-      "-rwxr-xr-x 0/0 513 1970-01-01 00:00 b",
-      "-rw-r--r-- 0/0 0 1970-01-01 00:00 empty",
+      "drwxrwxrwt 65534/65534 0 1970-01-01 00:00:00 a/",
+      "-rw------- 0/0 512 1970-01-01 00:00:00 a/full",
+      "-rwxr-xr-x 0/0 513 1970-01-01 00:00:00 b",
+      "-rw-r--r-- 0/0 0 1970-01-01 00:00:00 empty",
     ]);
     await outputOf("tar", "--extract", "--no-same-owner", "--directory", directory, "--file", file);
     assert.equal(await Deno.readTextFile(`${directory}/b`), "x".repeat(513));
@@ -134,6 +135,39 @@ Deno.test("image: digests, sizes and diff_ids are what sha256sum says, and both 
     assert.match(RepoTags[0], /^mesh-agent:\d+\.\d+\.\d+$/);
     await Deno.remove(`${loaded}/manifest.json`);
     await outputOf("diff", "--recursive", loaded, layout);
+  });
+});
+
+Deno.test("image: as plain files it is what the layer unpacks to, with modes and, for root, owners", async () => {
+  await inDirectory(async (directory) => {
+    const entries = await rootFileSystem(PROGRAM);
+    const [plain, unpacked] = [`${directory}/plain`, `${directory}/unpacked`];
+    await writeRootFileSystem(entries, plain);
+    await Deno.mkdir(unpacked);
+    await Deno.writeFile(`${directory}/a.tar`, new Blob(tar(entries)).stream());
+    const own = Deno.uid() === 0 ? "--same-owner" : "--no-same-owner";
+    await outputOf(
+      "tar",
+      "--extract",
+      "--preserve-permissions",
+      own,
+      "--directory",
+      unpacked,
+      "--file",
+      `${directory}/a.tar`,
+    );
+    await outputOf("diff", "--recursive", plain, unpacked);
+    const listing = (at: string) =>
+      outputOf(
+        "sh",
+        "-c",
+        'cd "$0" && find . -mindepth 1 -printf "%p %m %U:%G\\n" | sort',
+        at,
+      );
+    assert.equal(await listing(plain), await listing(unpacked));
+    assert.equal((await Deno.stat(`${plain}/tmp`)).mode! & 0o7777, 0o1777);
+    assert.equal((await Deno.stat(`${plain}/var/cache/mesh-agent`)).mode! & 0o7777, 0o700);
+    await assert.rejects(writeRootFileSystem(entries, plain), Deno.errors.AlreadyExists);
   });
 });
 

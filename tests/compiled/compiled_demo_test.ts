@@ -28,6 +28,30 @@ Deno.test("compiled program: compiles, tells its version, and the demo splits tr
     assert.equal(code, 0, text);
     assert.match(text, /mesh-agent \d+\.\d+\.\d+/);
   });
+  await t.step(
+    "version --capabilities: V8's flags are baked in, isolation works, and what 2.6 lacks is seen",
+    async () => {
+      const { code, text } = await run(["version", "--capabilities", "--json"]);
+      assert.equal(code, 0, text);
+      const { deno, capabilities } = JSON.parse(text);
+      const missing = new Map<string, string | null>(
+        capabilities.map(({ name, missing }: { name: string; missing: string | null }) => [name, missing]),
+      );
+      const old = deno.startsWith("2.6.");
+      for (
+        const [name, there] of [
+          ["isolation", true],
+          ["linear-regexp", true],
+          ["watch", true],
+          ["tls-client", true],
+          ["http2-client", !old],
+          ["inbound-mtls", !old],
+        ] as const
+      ) {
+        assert.equal(missing.get(name) === null, there, `${name}: ${missing.get(name)}`);
+      }
+    },
+  );
   await t.step("demo --once 200", async () => {
     const { code, text } = await run(["demo", "--once", "200"]);
     assert.equal(code, 0, text);
