@@ -34,8 +34,8 @@ export class EndpointHandle<C extends Pooled = Pooled, S extends Shared = Shared
   terms: ConnectionTerms = NO_TERMS;
   /** Left its cluster: connections are closed when their exchange is over. */
   gone = false;
-  /** The address was found to be no own listener and not link-local. */
-  allowed = false;
+  /** Not link-local, and none of the own listeners when those were so many; -1: not looked at yet. */
+  allowed = -1;
   /** Last in, first out, so that surplus connections grow old and go. */
   readonly idle: C[] = [];
   /** HTTP/2 connections; null before the first. */

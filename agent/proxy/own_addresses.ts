@@ -14,6 +14,8 @@ export function isLinkLocal(address: string): boolean {
 
 export class OwnAddresses {
   readonly #byPort = new Map<number, string[]>();
+  /** How many there are: what was found to be none of them has to be looked at again when it grows. */
+  count = 0;
 
   constructor(listeners: readonly ListenAddress[]) {
     for (const { hostname, port } of listeners) this.add(hostname, port);
@@ -22,8 +24,10 @@ export class OwnAddresses {
   add(hostname: string, port: number): void {
     const address = hostname === "localhost" ? "127.0.0.1" : normalAddress(hostname) ?? hostname;
     const known = this.#byPort.get(port);
+    if (known?.includes(address) === true) return;
     if (known === undefined) this.#byPort.set(port, [address]);
-    else if (!known.includes(address)) known.push(address);
+    else known.push(address);
+    this.count++;
   }
 
   /** Does host (a name or an address, lower-case) and port mean a listener of this agent? */

@@ -68,9 +68,9 @@ export function pick(proxy: ProxyContext, ex: Exchange, to: Target, tried: reado
     ex.details = "no_healthy_upstream";
     throw new MeshError("P302", `no healthy upstream: cluster "${ex.cluster}" has no endpoint`);
   }
-  if (!endpoint.allowed) {
+  if (endpoint.allowed !== proxy.own.count) {
     proxy.own.check(endpoint.address, endpoint.address, endpoint.port);
-    endpoint.allowed = true;
+    endpoint.allowed = proxy.own.count;
   }
   return endpoint;
 }

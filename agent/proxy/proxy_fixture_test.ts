@@ -20,7 +20,7 @@ class Half {
 }
 
 export class MemoryStream implements AcceptedStream {
-  readonly local = { hostname: "127.0.0.1", port: 15000 };
+  local: StreamAddress = { hostname: "127.0.0.1", port: 15000 };
   readonly remote = { hostname: "10.1.2.3", port: 40000 };
   closed = false;
   constructor(readonly incoming: Half, readonly outgoing: Half) {}
@@ -128,7 +128,8 @@ export interface Rig {
   upstreams: MemoryStream[];
   /** The agent's ends of the clients' connections. */
   accepted: MemoryStream[];
-  client(): MemoryStream;
+  /** `local`: the address that it connects to. */
+  client(local?: StreamAddress): MemoryStream;
 }
 
 export interface RigOptions {
@@ -146,6 +147,8 @@ export interface RigOptions {
   limits?: Partial<typeof LIMITS>;
   /** Connections to upstreams are there when it resolves. */
   dialing?: Promise<void>;
+  /** Where the agent listens; default 127.0.0.1:15000. */
+  listen?: StreamAddress;
   /** What the virtual host takes; default svc on port 80. */
   host?: { readonly name: string; readonly port: number };
 }
@@ -189,7 +192,7 @@ export function rig(options: RigOptions = {}): Rig {
   let accepting: ((s: MemoryStream | null) => void) | null = null;
   let closed = false;
   const listener: Listener = {
-    address: { hostname: "127.0.0.1", port: 15000 },
+    address: options.listen ?? { hostname: "127.0.0.1", port: 15000 },
     accept() {
       const next = accepted.shift();
       if (next !== undefined) return Promise.resolve(next);
@@ -269,8 +272,9 @@ export function rig(options: RigOptions = {}): Rig {
     keepAlive,
     upstreams,
     accepted: clients,
-    client() {
+    client(local) {
       const [near, far] = pair();
+      if (local !== undefined) near.local = local;
       clients.push(near);
       if (accepting !== null) {
         const deliver = accepting;

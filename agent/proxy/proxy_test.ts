@@ -255,6 +255,18 @@ Deno.test("a rule may take a name of the agent's own, but not lead back to it", 
   through.proxy.close();
 });
 
+Deno.test("an endpoint that turns out to be the agent itself is not gone to any more", async () => {
+  const listen = { hostname: "0.0.0.0", port: 80 };
+  const r = rig({ listen, upstream: answering(OK) });
+  // Of which addresses this machine has, connections tell.
+  assert.match(await once(r, GET), /^HTTP\/1.1 200 /);
+  const client = r.client({ hostname: "10.0.0.1", port: 80 });
+  send(client, GET);
+  await settle();
+  assert.match(got(client), /^HTTP\/1.1 508 [^]*P205/);
+  r.proxy.close();
+});
+
 Deno.test("a host that no rule knows passes through, or is 502 under REGISTRY_ONLY", async () => {
   const names = { "example.org": ["192.0.2.7"] };
   const request = "GET http://example.org:8080/x HTTP/1.1\r\nHost: example.org:8080\r\n\r\n";
