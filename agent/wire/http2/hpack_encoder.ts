@@ -14,6 +14,8 @@ const PROXY_AUTHORIZATION = 49;
 const SET_COOKIE = 55;
 /** A cookie as short as this could be guessed by trying. */
 const SHORT_COOKIE_BYTES = 20;
+/** Given by {@link HpackEncoder.field}: the field went out as a literal. */
+export const LITERAL = -100;
 const SEEN_SLOTS = 64;
 /** Room for the integers of one literal. */
 const MAX_INTEGERS = 16;
@@ -57,28 +59,43 @@ export class HpackEncoder {
     this.#smallest = -1;
   }
 
-  /** One field of the static table, name and value. */
-  indexed(out: Output, index: number): void {
+  /** One field of the static table, name and value. Gives its code, as `field` does. */
+  indexed(out: Output, index: number): number {
     out.ensure(1);
     out.buf[out.length++] = 0x80 | index;
+    return -index;
+  }
+
+  /** What `field` gave then, once more; of a dynamic entry only as long as it is in the table. */
+  again(out: Output, code: number): void {
+    if (code >= 0) this.#integer(out, 0x80, 0x7f, STATIC_COUNT + this.table.count - code);
+    else this.indexed(out, -code);
   }
 
   /**
-   * One field, name and value somewhere in `buf`. RFC 9113 wants names in lower case, so upper case is written so.
+   * One field, name and value somewhere in `buf`. RFC 9113 wants names in lower case, so upper case is written so. Gives the number of
+   * its entry in the dynamic table, or its index in the static one, negated, or {@link LITERAL}.
    */
-  field(out: Output, buf: Uint8Array, nameStart: number, nameEnd: number, start: number, end: number): void {
+  field(
+    out: Output,
+    buf: Uint8Array,
+    nameStart: number,
+    nameEnd: number,
+    start: number,
+    end: number,
+  ): number {
     const nameHash = hashName(buf, nameStart, nameEnd);
     const hash = hashOn(nameHash, buf, start, end);
     const { table } = this;
     let number = table.findField(hash, buf, nameStart, nameEnd, start, end);
     if (number >= 0) {
       this.#integer(out, 0x80, 0x7f, STATIC_COUNT + table.count - number);
-      return;
+      return number;
     }
     number = STATIC.findField(hash, buf, nameStart, nameEnd, start, end);
     if (number >= 0) {
       this.indexed(out, number + 1);
-      return;
+      return -(number + 1);
     }
     const inStatic = STATIC.findName(nameHash, buf, nameStart, nameEnd) + 1;
     let index = inStatic;
@@ -96,13 +113,16 @@ export class HpackEncoder {
     }
     if (index === 0) this.#string(out, buf, nameStart, nameEnd, true);
     this.#string(out, buf, start, end, false);
+    return LITERAL;
   }
 
   #worthKeeping(hash: number, length: number): boolean {
     if (length + ENTRY_OVERHEAD > this.table.maxSize >> 1) return false;
     const seen = this.#seen ??= new Int32Array(SEEN_SLOTS);
-    const slot = hash & (SEEN_SLOTS - 1);
-    if (seen[slot] === hash) return true;
+    // Two places for each, or two fields that fall on the same one would push each other out for ever.
+    const slot = hash & (SEEN_SLOTS - 2);
+    if (seen[slot] === hash || seen[slot + 1] === hash) return true;
+    seen[slot + 1] = seen[slot]!;
     seen[slot] = hash;
     return false;
   }
