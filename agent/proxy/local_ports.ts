@@ -68,6 +68,7 @@ export function startLocalPorts(proxy: ProxyContext, ports: readonly LocalPort[]
         continue;
       }
       if (stream === null) return;
+      proxy.own.learn(port.listener.address, stream.local);
       serve(stream, port);
     }
   };

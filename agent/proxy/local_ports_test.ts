@@ -1,7 +1,7 @@
 /** Local ports in memory: what is chosen, how connections end, what is recorded. */
 import assert from "node:assert/strict";
 import { MeshError } from "../core/errors.ts";
-import type { Listener } from "../core/ports.ts";
+import type { Listener, StreamAddress } from "../core/ports.ts";
 import type { Cluster, FilterChain, Program, TcpProxy } from "../model/model.ts";
 import type { RequestRecord } from "../observe/types.ts";
 import { buildRouteTables } from "../route/table.ts";
@@ -23,6 +23,9 @@ interface Options {
   readonly endpoints?: readonly string[];
   readonly refused?: ReadonlySet<string>;
   readonly revision?: number;
+  readonly listen?: StreamAddress;
+  /** Of the endpoints; default 1. */
+  readonly port?: number;
 }
 
 function rig(options: Options = {}) {
@@ -35,7 +38,10 @@ function rig(options: Options = {}) {
     loadAssignments: new Map([[name, {
       clusterName: name,
       endpoints: [{
-        lbEndpoints: (options.endpoints ?? ["10.0.0.1"]).map((address) => ({ address, port: 1 })),
+        lbEndpoints: (options.endpoints ?? ["10.0.0.1"]).map((address) => ({
+          address,
+          port: options.port ?? 1,
+        })),
       }],
     }]]),
     listeners: new Map([["10.0.0.9_3306", {
@@ -87,7 +93,7 @@ function rig(options: Options = {}) {
   const waiting: MemoryStream[] = [];
   let wanted: ((stream: MemoryStream | null) => void) | undefined;
   const listener: Listener = {
-    address: { hostname: "127.0.0.1", port: 3306 },
+    address: options.listen ?? { hostname: "127.0.0.1", port: 3306 },
     accept: () => {
       const next = waiting.shift();
       return next === undefined ? new Promise((resolve) => wanted = resolve) : Promise.resolve(next);
@@ -103,8 +109,9 @@ function rig(options: Options = {}) {
     servers,
     ports,
     proxy,
-    async client(): Promise<MemoryStream> {
+    async client(local?: StreamAddress): Promise<MemoryStream> {
       const [near, far] = pair();
+      if (local !== undefined) near.local = local;
       if (wanted === undefined) waiting.push(near);
       else wanted(near);
       await settle();
@@ -237,4 +244,15 @@ Deno.test("local port: an idle port ends at once, a busy one when its last conne
   await r.servers[0]!.closeWrite();
   await settle();
   assert.equal(over, true);
+});
+
+Deno.test("local port: on every address it does not lead to itself on one of them", async () => {
+  const r = rig({ listen: { hostname: "0.0.0.0", port: 3306 }, port: 3306 });
+  await r.client();
+  assert.deepEqual(r.dialed, ["10.0.0.1"]);
+  await r.client({ hostname: "10.0.0.1", port: 3306 });
+  assert.deepEqual(r.dialed, ["10.0.0.1"]);
+  assert.deepEqual(r.records.map(({ flags, details }) => [flags, details]), [["", "P205"]]);
+  r.ports.close();
+  await settle();
 });

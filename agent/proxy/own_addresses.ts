@@ -3,8 +3,12 @@ import { MeshError } from "../core/errors.ts";
 import { normalAddress } from "../core/ip.ts";
 import type { ListenAddress } from "../settings/types.ts";
 
+function isAny(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
 function isLoopbackOrAny(address: string): boolean {
-  return address.startsWith("127.") || address === "::1" || address === "0.0.0.0" || address === "::";
+  return address.startsWith("127.") || address === "::1" || isAny(address);
 }
 
 /** 169.254.0.0/16 and fe80::/10: metadata services and neighbours, never a mesh destination. */
@@ -30,6 +34,11 @@ export class OwnAddresses {
     this.count++;
   }
 
+  /** A listener on every address learns from its connections which those are. */
+  learn(listener: ListenAddress, local: ListenAddress): void {
+    if (isAny(listener.hostname)) this.add(local.hostname, local.port);
+  }
+
   /** Does host (a name or an address, lower-case) and port mean a listener of this agent? */
   has(host: string, port: number): boolean {
     const known = this.#byPort.get(port);
@@ -38,10 +47,9 @@ export class OwnAddresses {
     if (address === undefined) return false;
     for (const own of known) {
       if (own === address) return true;
-      const any = own === "0.0.0.0" || own === "::";
       // A listener on every address is met on each loopback address; "any" as a target means loopback.
-      if (any && isLoopbackOrAny(address)) return true;
-      if ((address === "0.0.0.0" || address === "::") && isLoopbackOrAny(own)) return true;
+      if (isAny(own) && isLoopbackOrAny(address)) return true;
+      if (isAny(address) && isLoopbackOrAny(own)) return true;
       if (own === "127.0.0.1" && address === "::1") return true;
     }
     return false;

@@ -142,7 +142,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
         continue;
       }
       if (stream === null) return;
-      if (isAny(listener.address.hostname)) proxy.own.add(stream.local.hostname, stream.local.port);
+      proxy.own.learn(listener.address, stream.local);
       if (proxy.inbound === null) options.observer.count(counter);
       serve(stream);
     }
@@ -192,10 +192,6 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     }),
     limits: () => proxy.clusters.limits(),
   };
-}
-
-function isAny(hostname: string): boolean {
-  return hostname === "0.0.0.0" || hostname === "::";
 }
 
 /** Over the cap: one plain answer, then goodbye. */
