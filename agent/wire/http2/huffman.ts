@@ -21,12 +21,19 @@ const EOS = 256;
 const CODE_BITS = Uint8Array.from(LENGTHS);
 const CODES = new Uint32Array(257);
 
-/** Entry of the decoding table: next state << 16, and the flags below. */
+/** Inner nodes of the code tree, 0 is the root: what follows after a 0 and after a 1, a node or ~symbol. */
+const TREE = new Int16Array(2 * EOS);
+/** Nodes in which a string may end: what is pending is up to 7 bits of the EOS prefix, all ones. */
+const MAY_END_IN = new Uint8Array(EOS);
+growTree();
+
+/** Entry of the decoding table: next state << 16, and the flags below; 0 = not looked up yet. States are nodes, and one failed. */
 const EMITS = 1 << 8;
-/** The string may end here: what is pending is up to 7 bits of the EOS prefix, all ones. */
 const MAY_END = 1 << 9;
 const FAILS = 1 << 10;
-const TRANSITIONS = buildTables();
+const FAILED = EOS;
+/** Entries are made at the first need: all of them would take the first millisecond of a connection, for a tenth that are used. */
+const TRANSITIONS = new Uint32Array(16 * (FAILED + 1));
 
 /** Bytes that may come out of `n` bytes: five bits is the shortest code. */
 export function maxDecodedLength(n: number): number {
@@ -46,10 +53,10 @@ export function huffmanDecode(
   let entry = MAY_END;
   for (let i = start; i < end; i++) {
     const byte = from[i]!;
-    entry = table[state << 4 | byte >> 4]!;
+    entry = table[state << 4 | byte >> 4]! || transition(state, byte >> 4);
     if ((entry & EMITS) !== 0) to[at++] = entry & 255;
     state = entry >>> 16;
-    entry = table[state << 4 | byte & 15]!;
+    entry = table[state << 4 | byte & 15]! || transition(state, byte & 15);
     if ((entry & EMITS) !== 0) to[at++] = entry & 255;
     state = entry >>> 16;
     // A failed state only leads to itself, so one look per byte is enough.
@@ -102,49 +109,42 @@ export function huffmanEncode(
   return at;
 }
 
-function buildTables(): Uint32Array {
-  const order = LENGTHS.map((bits, symbol) => ({ bits, symbol })).sort((a, b) =>
-    a.bits - b.bits || a.symbol - b.symbol
-  );
-  // Inner nodes of the code tree; a child is a node, or ~symbol.
-  const children: [number, number][] = [[0, 0]];
+/** Four bits from a state on. */
+function transition(state: number, nibble: number): number {
+  let node = state;
+  let flags = 0;
+  for (let bit = 3; bit >= 0 && node !== FAILED; bit--) {
+    const next = TREE[node << 1 | nibble >> bit & 1]!;
+    if (next >= 0) node = next;
+    else if (~next === EOS) node = FAILED;
+    else {
+      flags |= EMITS | ~next;
+      node = 0;
+    }
+  }
+  if (node === FAILED) flags = FAILS;
+  else if (MAY_END_IN[node] === 1) flags |= MAY_END;
+  return TRANSITIONS[state << 4 | nibble] = (flags | node << 16) >>> 0;
+}
+
+/** Depth by depth: in a canonical code the leaves of each come first, in the order of their symbols. */
+function growTree(): void {
+  const leaves = Uint16Array.from(LENGTHS, (bits, symbol) => bits << 9 | symbol).sort();
+  let leaf = 0;
+  let node = 0;
+  let grown = 1;
   let code = 0;
-  let before = order[0]!.bits;
-  for (const { bits, symbol } of order) {
-    code *= 2 ** (bits - before);
-    before = bits;
-    CODES[symbol] = code;
-    let node = 0;
-    for (let bit = bits - 1; bit > 0; bit--) {
-      const way = code >>> bit & 1;
-      if (children[node]![way] === 0) children[node]![way] = children.push([0, 0]) - 1;
-      node = children[node]![way]!;
-    }
-    children[node]![code & 1] = ~symbol;
-    code++;
-  }
-  const failed = children.length;
-  const table = new Uint32Array(16 * (failed + 1));
-  // Nodes on the way of all ones, at most seven bits deep: where padding may stop.
-  const mayEnd = new Set<number>();
-  for (let node = 0, depth = 0; depth < 8; depth++, node = children[node]![1]!) mayEnd.add(node);
-  for (let node = 0; node <= failed; node++) {
-    for (let nibble = 0; nibble < 16; nibble++) {
-      let at = node;
-      let entry = 0;
-      for (let bit = 3; bit >= 0 && at !== failed; bit--) {
-        const next = children[at]![nibble >> bit & 1]!;
-        if (next >= 0) at = next;
-        else if (~next === EOS) at = failed;
-        else {
-          entry |= EMITS | ~next;
-          at = 0;
-        }
+  for (let bits = 1; node < grown; bits++) {
+    code *= 2;
+    for (const end = grown; node < end; node++) {
+      for (let way = 0; way < 2; way++) {
+        if (leaf < leaves.length && leaves[leaf]! >> 9 === bits) {
+          const symbol = leaves[leaf++]! & 511;
+          CODES[symbol] = code++;
+          TREE[node << 1 | way] = ~symbol;
+        } else TREE[node << 1 | way] = grown++;
       }
-      if (at === failed) entry = FAILS;
-      else if (mayEnd.has(at)) entry |= MAY_END;
-      table[node << 4 | nibble] = (entry | at << 16) >>> 0;
     }
   }
-  return table;
+  for (let ones = 0, at = 0; ones < 8; ones++, at = TREE[at << 1 | 1]!) MAY_END_IN[at] = 1;
 }
