@@ -14,6 +14,7 @@ interface Counted {
   readonly connections: number;
   readonly dialing: number;
   readonly waiting: { freed(): void } | null;
+  readonly shared: { changed(): void } | null;
 }
 
 /** Istio's "no limit". */
@@ -59,7 +60,10 @@ export class ClusterLimits {
     this.maxRequests = limit(given.maxRequests, max);
     this.maxRetries = limit(given.maxRetries, breakers === undefined ? Infinity : DEFAULT_RETRIES);
     this.#budget = given.retryBudget;
-    for (const endpoint of this.endpoints.values()) endpoint.waiting?.freed();
+    for (const { waiting, shared } of this.endpoints.values()) {
+      waiting?.freed();
+      shared?.changed();
+    }
   }
 
   /** Open ones and those that are dialled. */

@@ -13,6 +13,8 @@ export interface Pooled {
 export interface Shared {
   /** Open connections. */
   readonly size: number;
+  /** Exchanges that wait may find room. */
+  changed(): void;
   /** Takes no new exchanges; connections close after the last of theirs. */
   retire(): void;
 }

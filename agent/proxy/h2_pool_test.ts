@@ -5,7 +5,7 @@ import { REFUSED_STREAM } from "../wire/http2/problems.ts";
 import { EndpointHandle } from "./endpoint.ts";
 import { Server } from "./h2_fixture_test.ts";
 import { Http2Pool, type PoolSurroundings } from "./h2_pool.ts";
-import { GET, got, type MemoryStream, type Rig, rig, send, settle } from "./proxy_fixture_test.ts";
+import { CLUSTER, GET, got, type MemoryStream, type Rig, rig, send, settle } from "./proxy_fixture_test.ts";
 
 // Else the first request would wait for the disk.
 await import("./h2_attempt.ts");
@@ -422,4 +422,15 @@ Deno.test("a connection that comes when nobody wants it any more does not stay",
   await r.clock.advance(200);
   assert.equal(servers[0]!.closed, true);
   assert.equal(r.clock.timers.length, 0);
+});
+
+Deno.test("a limit that is raised lets those go on that wait", async () => {
+  const { r, servers } = pool(breakers({ maxConnections: 1 }), { maxStreams: 1 });
+  await ask(r);
+  await ask(r);
+  assert.deepEqual(counts(servers), [1]);
+  r.proxy.limits().get(CLUSTER)!.update({ maxConnections: 2 });
+  await settle();
+  assert.deepEqual(counts(servers), [1, 1]);
+  r.proxy.close();
 });
