@@ -12,14 +12,17 @@ import { echoing, startUpstream } from "../harness/upstream.ts";
 import { judge, judged } from "../interop/judges.ts";
 
 const root = new URL("../../", import.meta.url);
-const program = new URL("dist/mesh-agent", root).pathname;
+const program = Deno.env.get("AGENT") || new URL("dist/mesh-agent", root).pathname;
 
-/** End-to-end tests that ask most of it: rights, tunnels, TCP, Pilot by REST, control planes by gRPC, signals and reloads. */
+/** End-to-end tests that ask most of it: the cache, service ports, tunnels, TCP, Pilot by REST, control planes by gRPC, limits. */
 const SUITES: readonly (readonly string[])[] = [
-  ["isolation", "tunnels", "tcp_routes", "pilot_v1", "application", "lifecycle"].map((name) =>
-    `tests/e2e/${name}_test.ts`
-  ),
-  ["--filter", "/istiod, delta, by native|pilot-1.0.9, by native/", "tests/e2e/control_plane_sync_test.ts"],
+  ["--filter", "/istiod, delta|pilot v1|damaged/", "tests/e2e/boot_cache_test.ts"],
+  ...[["inbound", "tunnels"], ["tcp_routes", "application"], [
+    "pilot_v1",
+    "connection_limits",
+  ]]
+    .map((names) => names.map((name) => `tests/e2e/${name}_test.ts`)),
+  ["--filter", "/(istiod, delta|pilot-1.0.9): first sync/", "tests/e2e/control_plane_sync_test.ts"],
 ];
 
 /** What the runtime and the C library open by themselves, whatever the agent may read. */
@@ -39,12 +42,14 @@ const RUNTIME: readonly RegExp[] = [
 ];
 
 /** The calls of interest. */
-const CALLS = "execve,execveat,connect,sendto,sendmsg,sendmmsg,bind,open,openat,openat2,creat";
+const CALLS = "execve,execveat,connect,sendto,sendmsg,sendmmsg,bind,listen,open,openat,openat2,creat";
 
 interface Traced {
   readonly calls: readonly string[];
   /** As `permissions --json` has them; undefined of a run without isolation or with wrong usage. */
-  readonly grants: readonly { readonly right: string; readonly value: string }[] | undefined;
+  readonly grants:
+    | readonly { readonly right: string; readonly value: string; readonly because: string }[]
+    | undefined;
 }
 
 /** A directory of traces, and a program that runs the agent under strace into it. */
@@ -113,6 +118,8 @@ function covers(grant: string, { address, port }: Place): boolean {
   return !address.includes(":") && Math.floor(number(address) / size) === Math.floor(number(host) / size);
 }
 
+const descriptorOf = (call: string) => /^\w+\((\d+)/.exec(call)?.[1];
+
 /** What of a trace is outside of its scope. */
 function outside({ calls, grants }: Traced): string[] {
   const of = (right: string) =>
@@ -125,18 +132,24 @@ function outside({ calls, grants }: Traced): string[] {
     string[],
     string[],
   ];
+  const bound = new Map<string | undefined, Place | undefined>();
   return calls.slice(1).filter((call) => {
     if (/^execve/.test(call)) return true;
     if (grants === undefined) return false;
     if (/^(connect|send)/.test(call)) {
       const place = placeOf(call);
-      // A datagram on a connected socket says no address; a datagram socket of the resolver is bound to any port.
-      if (place === undefined) return /^connect/.test(call) && !/sa_family=AF_(UNSPEC|INET)/.test(call);
+      // A datagram on a connected socket says no address.
+      if (place === undefined) return /^connect/.test(call) && !/sa_family=AF_UNSPEC/.test(call);
       return !connect.some((grant) => covers(grant, place));
     }
+    // Only what takes connections: the resolver binds its datagram sockets to ports of its choice.
     if (/^bind/.test(call)) {
-      const place = placeOf(call);
-      return place === undefined || (place.port !== 0 && !listen.some((grant) => covers(grant, place)));
+      bound.set(descriptorOf(call), placeOf(call));
+      return false;
+    }
+    if (/^listen/.test(call)) {
+      const place = bound.get(descriptorOf(call));
+      return place === undefined || !listen.some((grant) => covers(grant, place));
     }
     const path = /"([^"]*)"/.exec(call)?.[1] ?? "";
     if (/O_WRONLY|O_RDWR|O_CREAT|^creat/.test(call)) return !within(path, write);
@@ -175,9 +188,19 @@ judged("strace: the program connects, listens, opens and starts nothing outside 
     assert.deepEqual(outside(each), [], JSON.stringify(each.grants, null, 1));
   }
   const scoped = traced.filter(({ grants }) => grants !== undefined);
-  const [connects, opens] = [count(scoped, /^connect.*AF_INET/), count(scoped, /^open/)];
-  console.log(`${traced.length} agents, ${scoped.length} isolated: ${connects} connects, ${opens} opens`);
-  assert.ok(scoped.length >= 20 && connects >= 100 && opens >= 500);
+  const byGrpc = scoped.filter(({ grants }) =>
+    grants!.some(({ right, because, value }) =>
+      right === "connect" && /serviceDiscovery\.address$/.test(because) && !/:8080$/.test(value)
+    )
+  );
+  assert.ok(byGrpc.length >= 2, "agents with a control plane");
+  const [connects, listens, opens] = [/^connect.*AF_INET/, /^listen/, /^open/].map((call) =>
+    count(scoped, call)
+  );
+  console.log(
+    `${traced.length} agents, ${scoped.length} isolated: ${connects} connects, ${listens} listens, ${opens} opens`,
+  );
+  assert.ok(scoped.length >= 20 && connects! >= 100 && listens! >= 40 && opens! >= 500);
 });
 
 judged("strace: a rule that points outside of the scope is a named error, and no connection is tried", [
