@@ -35,6 +35,11 @@ export function gaugesOf({ world, problems, status, state, recompiled }: GaugeIn
       help: "When the rules in force were published, Unix time.",
       value: world.publishedMs / 1000,
     },
+    {
+      name: "config_from_cache",
+      help: "1 while the rules in force are those of the cache.",
+      value: world.cachedMs === undefined ? 0 : 1,
+    },
     { name: "config_diagnostics", help: "Standing findings in the rules.", value: severities },
     { name: "config_clusters", help: "Clusters in force.", value: world.program.clusters.size },
     {

@@ -27,9 +27,10 @@ const SOURCE: SourceStatus = {
   }],
 };
 
-function expose(status: readonly SourceStatus[]): string {
+function expose(status: readonly SourceStatus[], cachedMs?: number): string {
   const state = { accepting: true, draining: false };
-  const input = { world: worldOf([1]), problems: [], status, state, recompiled: 9 };
+  const world = { ...worldOf([1]), ...(cachedMs === undefined ? {} : { cachedMs }) };
+  const input = { world, problems: [], status, state, recompiled: 9 };
   return createObserver({ gauges: () => gaugesOf(input) }).expose();
 }
 
@@ -38,6 +39,7 @@ Deno.test("what a source does is exposed by source and type, counters as counter
   for (
     const line of [
       "mesh_agent_ready 1",
+      "mesh_agent_config_from_cache 0",
       "# TYPE mesh_agent_config_recompiled_hosts_total counter\nmesh_agent_config_recompiled_hosts_total 9",
       'mesh_agent_xds_synced{source="pilotv3"} 1',
       '# TYPE mesh_agent_xds_failures_total counter\nmesh_agent_xds_failures_total{source="pilotv3"} 2',
@@ -49,6 +51,7 @@ Deno.test("what a source does is exposed by source and type, counters as counter
   const away = expose([{ ...SOURCE, step: "waiting" }]);
   assert.match(away, /^mesh_agent_xds_synced\{source="pilotv3"\} 0$/m);
   assert.match(away, /^mesh_agent_ready 1$/m);
+  assert.match(expose([SOURCE], 5), /^mesh_agent_config_from_cache 1$/m);
 });
 
 Deno.test("files have no series of control planes", () => {
