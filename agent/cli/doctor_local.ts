@@ -29,8 +29,13 @@ export async function* checkLocal(config: AgentConfig, running: boolean): AsyncG
   }
   yield* checkRights(config, scope);
   yield* checkPorts(config, running);
-  if (config.serviceDiscovery.type === "file") yield await checkRules(config);
-  if (config.cacheDir !== "") yield* checkCache(config);
+  const isFile = config.serviceDiscovery.type === "file";
+  if (isFile) yield await checkRules(config);
+  if (config.cacheDir !== "" && isFile) {
+    yield warn("cache", "cse.mesh.cacheDir has no effect: rules of files are not kept", "Take it out.");
+  } else if (config.cacheDir !== "") {
+    yield* checkCache(config);
+  }
   if (config.readinessFile !== "") yield await checkReadinessFile(config.readinessFile);
 }
 

@@ -86,7 +86,7 @@ export const run: Run = async (args, terminal) => {
 };
 
 /** The right to write is for cache, readiness file and systemd. A process with all rights was meant to have them. */
-function giveUpWriting(
+export function giveUpWriting(
   { cacheDir, readinessFile }: AgentConfig,
   variables: ReadonlyMap<string, string>,
 ): void {

@@ -48,9 +48,19 @@ interface Rig {
 async function withSource(
   cache: MemoryCache,
   test: (rig: Rig) => Promise<void> | void,
-  { type = "pilotv3" as const, node = "10.0.0.1", refuse = false } = {},
+  { type = "pilotv3" as const, node = "10.0.0.1", refuse = false, onTurn }: {
+    type?: "pilotv3";
+    node?: string;
+    refuse?: boolean;
+    /** Everything takes long, and others have their turns in between. */
+    onTurn?: (say: Rig["say"]) => void;
+  } = {},
 ): Promise<void> {
   const clock = new ManualClock(NOW_MS);
+  if (onTurn !== undefined) {
+    let ms = 0;
+    clock.monotonic = () => ms += 5;
+  }
   cache.clock = clock;
   const base = configOf();
   const publications: Publication[] = [];
@@ -68,6 +78,7 @@ async function withSource(
     clock,
     log: { level: "debug", log: (level, message) => void logs.push(`${level} ${message}`) },
     openDirectory: () => assert.fail("no files here"),
+    yieldTurn: () => Promise.resolve(onTurn?.(say)),
     publish(publication) {
       if (refuse) throw new Error("no table can be made of it");
       publications.push(publication);
@@ -192,6 +203,17 @@ Deno.test("remember: a control plane that is faster than the cache is not undone
     assert.deepEqual(rig.publications.map(({ program }) => program), [B]);
     assert.deepEqual(rig.source.problems(), []);
   });
+});
+
+Deno.test("remember: nor one that speaks while the cache is being read", async () => {
+  const cache = await holding(A);
+  let turns = 0;
+  await withSource(cache, async (rig) => {
+    await settled();
+    assert.ok(turns > 3, "it is read in slices");
+    assert.deepEqual(rig.publications.map(({ program }) => program), [B]);
+    assert.deepEqual(rig.source.problems(), []);
+  }, { onTurn: (say) => void (++turns === 2 && say(B)) });
 });
 
 Deno.test("remember: the cache of another agent, workload or control plane is passed over with a line", async () => {

@@ -145,7 +145,8 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
 
   for (const [path, because, origin] of pathsOf(config)) grant("read", path, because, origin);
   for (const path of facts.program) grant("read", path, "the program", "packages read at the first need");
-  if (config.cacheDir !== "") grant("write", config.cacheDir, CACHE);
+  const cacheDir = cacheDirOf(config);
+  if (cacheDir !== "") grant("write", cacheDir, CACHE);
   grant("env", BOUND_VARIABLE, "fairness between connections", "set by the supervisor");
   for (const name of YAML_VARIABLES) grant("env", name, "package yaml", "places of findings");
   if (config.serviceDiscovery.type !== "file" && config.discovery.transport === "grpc-js") {
@@ -167,9 +168,15 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
   };
 }
 
+/** Rules of files are not kept. */
+function cacheDirOf({ cacheDir, serviceDiscovery }: AgentConfig): string {
+  return serviceDiscovery.type === "file" ? "" : cacheDir;
+}
+
 /** Path, because, origin. */
 function pathsOf(config: AgentConfig): readonly (readonly [string, string, string?])[] {
-  const { confDirectory, serviceDiscovery, discovery, permissions, cacheDir } = config;
+  const { confDirectory, serviceDiscovery, discovery, permissions } = config;
+  const cacheDir = cacheDirOf(config);
   const isFile = serviceDiscovery.type === "file";
   const secured = [...discovery.addresses, ...discovery.routerAddresses].some(({ scheme }) =>
     scheme === "grpcs"

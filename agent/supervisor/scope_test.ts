@@ -74,15 +74,20 @@ discovery: {certDirectory: certs, tokenFile: /var/run/token}
 });
 
 Deno.test("scope: the cache is written to, and read, and nothing else is written; health listens", () => {
-  const config = settings(
-    "cse: {mesh: {cacheDir: kept, readinessFile: ready, healthListenAddress: '0.0.0.0:30103'}}",
-  );
+  const of = (type: string) =>
+    settings(`cse:
+  service: {registry: {serviceDiscovery: {type: ${type}}}}
+  mesh: {cacheDir: kept, readinessFile: ready, healthListenAddress: "0.0.0.0:30103"}
+`);
+  const config = of("pilotv3");
   const { runtime, grants, roots } = scopeOf(config, FACTS);
   assert.deepEqual(runtime.write, ["/conf/kept"]);
   assert.ok(runtime.read.includes("/conf/kept") && roots.includes("/conf/kept"));
   assert.ok((runtime.net as string[]).includes("0.0.0.0:30103"));
   const grant = grants.find(({ right }) => right === "write")!;
-  assert.equal(originOf(grant, config), "conf/chassis.yaml:1:24");
+  assert.equal(originOf(grant, config), "conf/chassis.yaml:3:20");
+  // Rules of files are not kept.
+  assert.deepEqual(scopeOf(of("file"), FACTS).runtime.write, []);
 });
 
 Deno.test("scope: the variables of grpc-js only when it carries discovery", () => {

@@ -40,6 +40,7 @@ Deno.test("spawn: the runtime itself keeps a worker to its scope, and takes few 
       ...configOf(),
       confDirectory: conf,
       cacheDir: kept,
+      serviceDiscovery: { ...configOf().serviceDiscovery, type: "pilotv3" as const },
       permissions: { net: [`127.0.0.1:${inScope}`, "10.0.0.0/8"], read: [] },
     };
     const results = await probe(config, {
