@@ -45,9 +45,7 @@ import { listenError } from "./net/listen_error.ts";
 import { createLog } from "./net/log.ts";
 import { createRights, restartText, scopedDialer, scopedResolve, scopedResolver } from "./net/rights.ts";
 import { openReadGate, type ReadGate } from "./net/read_gate.ts";
-import { scopedRules } from "./net/scoped_rules.ts";
 import { createTurns } from "./net/turn.ts";
-import { openRulesDirectory } from "./net/watch.ts";
 import { createAccessLog } from "./observe/access_log.ts";
 import { Denials } from "./observe/denials.ts";
 import { createObserver, type MeshObserver } from "./observe/observer.ts";
@@ -92,6 +90,8 @@ export interface RunningAgent {
   readonly adminAddress: StreamAddress | null;
   /** Of `cse.mesh.tcp.listeners`, in their order. */
   readonly tcpAddresses: readonly StreamAddress[];
+  /** Of `cse.mesh.inbound.servicePorts`, in their order. */
+  readonly inboundAddresses: readonly StreamAddress[];
   readonly world: { readonly current: World };
   readonly observer: MeshObserver;
   /** Standing findings of the source of rules. */
@@ -140,17 +140,28 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     : { resolve: scopedResolve(resolveName, rights), scope: rights.read };
   /** Of the settings, and of the rules: see {@link RunningAgent.needsRestart}. */
   const restart = { settings: [] as readonly string[], rules: [] as readonly string[] };
-  const openDirectory = (path: string): RulesDirectory => {
-    const directory = openRulesDirectory(path, log, undefined, rights?.read);
-    return rights === undefined ? directory : scopedRules(directory, rights.net, (places) => {
-      restart.rules = places.map((place) => `+connect ${place}`);
-      if (places.length > 0) log.log("warn", restartText(restart.rules, directory.label));
-    });
+  /** Only where rules are files: a third of what a start with a control plane would load. */
+  const loadDirectories = async (): Promise<(path: string) => RulesDirectory> => {
+    const [{ openRulesDirectory }, { scopedRules }] = await Promise.all([
+      import("./net/watch.ts"),
+      import("./net/scoped_rules.ts"),
+    ]);
+    return (path) => {
+      const directory = openRulesDirectory(path, log, undefined, rights?.read);
+      return rights === undefined ? directory : scopedRules(directory, rights.net, (places) => {
+        restart.rules = places.map((place) => `+connect ${place}`);
+        if (places.length > 0) log.log("warn", restartText(restart.rules, directory.label));
+      });
+    };
   };
+  const directories = config.serviceDiscovery.type === "file" && options.openDirectory === undefined
+    ? loadDirectories()
+    : undefined;
   let source: DiscoverySource | undefined;
   let proxy: RunningProxy | undefined;
   let tcpAddresses: readonly StreamAddress[] = [];
   let inbound: RunningInbound | undefined;
+  let inboundAddresses: readonly StreamAddress[] = [];
   let adminServer: AdminServer | undefined;
 
   const { accessLog: format } = config.proxy;
@@ -239,7 +250,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     }, gate));
     if (config.inbound !== undefined) {
       const { openInbound } = await import("./net/open_inbound.ts");
-      inbound = openInbound({
+      ({ inbound, addresses: inboundAddresses } = openInbound({
         config,
         dialer: dialerOf(gate),
         resolver,
@@ -255,7 +266,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
           ...tcpAddresses,
         ]
           .filter((address) => address != null),
-      }, gate);
+      }, gate));
     }
     state.accepting = true;
     for (const address of [proxy.address, ...(proxy.grpcAddress === null ? [] : [proxy.grpcAddress])]) {
@@ -274,7 +285,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       config,
       clock,
       log,
-      openDirectory: options.openDirectory ?? openDirectory,
+      openDirectory: options.openDirectory ?? await directories ?? noDirectory,
       publish: (publication) => world.publish(publication),
       openTransport: options.openTransport ??
         (async () =>
@@ -305,6 +316,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
     grpcAddress: running.grpcAddress,
     adminAddress: adminServer?.address ?? null,
     tcpAddresses,
+    inboundAddresses,
     world,
     observer,
     problems,
@@ -433,6 +445,10 @@ function changedKeys(now: AgentConfig, next: AgentConfig): string[] {
   const keys = new Set([...now.origins.keys(), ...next.origins.keys()]);
   const text = (config: AgentConfig, key: string) => JSON.stringify(config.origins.get(key)?.value);
   return [...keys].filter((key) => text(now, key) !== text(next, key)).sort();
+}
+
+function noDirectory(path: string): never {
+  throw new TypeError(`rules are no files here: ${path}`);
 }
 
 /** Of an agent that runs as the process does. */

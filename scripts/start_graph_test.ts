@@ -35,7 +35,11 @@ async function loaded(main: string, entries: readonly string[]): Promise<string[
 }
 
 Deno.test("start: rules from files load nothing of a control plane, HTTP/2, the admin API or other commands", async () => {
-  const files = await loaded("agent/supervisor/worker.ts", ["agent/discovery/file.ts"]);
+  const files = await loaded("agent/supervisor/worker.ts", [
+    "agent/discovery/file.ts",
+    "agent/net/watch.ts",
+    "agent/net/scoped_rules.ts",
+  ]);
   const foreign = files.filter((file) =>
     /^agent\/(xds|cli\/(demo|explain|check|program|status))|^agent\/discovery\/(ads|pilot|compose|intake)/
       .test(file) ||
@@ -75,13 +79,14 @@ Deno.test("start: the supervisor loads the settings and its own few files", asyn
   ]);
 });
 
-Deno.test("start: rules from a control plane by the agent's own HTTP/2 load nothing of grpc-js, and no TLS before it is wanted", async () => {
+Deno.test("start: rules from a control plane by the agent's own HTTP/2 load nothing of grpc-js or YAML, and no TLS before it is wanted", async () => {
   const files = await loaded("agent/supervisor/worker.ts", [
     "agent/discovery/pilotv3.ts",
     "agent/net/h2_transport.ts",
+    "agent/xds/codec.ts",
   ]);
   const foreign = files.filter((file) =>
-    /grpc-js|^agent\/net\/(grpc_(?!decoder)|tls_(?!refusal)|diagnose)|^node:(?!buffer$)/.test(file)
+    /grpc-js|js-yaml|^agent\/net\/(grpc_(?!decoder)|tls_(?!refusal)|diagnose)|^node:(?!buffer$)/.test(file)
   );
   assert.deepEqual(foreign, []);
   assert.ok(files.includes("agent/wire/http2/connection.ts"));

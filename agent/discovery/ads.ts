@@ -130,7 +130,15 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
   const open = async (address: ControlPlaneAddress, delta: boolean): Promise<MessageStream> => {
     dial = new AbortController();
     transport ??= await loaded("the client of gRPC", input.openTransport);
-    codec ??= await loaded("the schema of xDS", options.openCodec ?? openCodec);
+    // What is loaded besides is loaded while the control plane answers.
+    const opening = transport.open(targetOf(address, delta, dial.signal), metadataOf(address, config));
+    opening.catch(() => {});
+    try {
+      codec ??= await loaded("the schema of xDS", options.openCodec ?? openCodec);
+    } catch (error) {
+      opening.then((stream) => stream.close(), () => {});
+      throw error;
+    }
     intake ??= createIntake({
       input,
       slices,
@@ -141,7 +149,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
         for (const told of publishListeners) told();
       },
     });
-    const opened = await transport.open(targetOf(address, delta, dial.signal), metadataOf(address, config));
+    const opened = await opening;
     if (closed) opened.close();
     return opened;
   };
