@@ -81,7 +81,7 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         if (own === null) own = await dial(proxy, ex, to, endpoint);
         engage(ex, endpoint, own);
         // Else the pool's idle time would still run while the head is written.
-        own.deadline = proxy.deadlines.now + proxy.config.proxy.timeouts.bodyStallMs;
+        proxy.deadlines.arm(own, proxy.deadlines.now + proxy.config.proxy.timeouts.bodyStallMs);
         const request = ex.out!.view();
         const sent = await own.stream.write(request);
         if (sent < request.length) await writeAll(own.stream, request.subarray(sent));
@@ -252,12 +252,7 @@ function tryHead(proxy: ProxyContext, connection: UpstreamConnection): boolean {
 }
 
 function timeout(proxy: ProxyContext, ex: Exchange): MeshError {
-  if (ex.pumping) {
-    return new MeshError("P309", `The upstream ${ex.upstreamHost} stopped taking the request body`, {
-      side: "upstream",
-      retry: "reset",
-    });
-  }
+  if (ex.pumping) return stalled(ex);
   if (proxy.clock.monotonic() >= ex.routeDeadline - 1) {
     ex.details = "response_timeout";
     return new MeshError(
@@ -266,12 +261,20 @@ function timeout(proxy: ProxyContext, ex: Exchange): MeshError {
       { side: "upstream" },
     );
   }
+  if (ex.perTryTimeoutMs === 0) return stalled(ex);
   ex.details = "upstream_per_try_timeout";
   return new MeshError(
     "P308",
     `upstream request timeout. The upstream ${ex.upstreamHost} did not answer within ${ex.perTryTimeoutMs} ms of one try`,
     { side: "upstream", retry: "reset" },
   );
+}
+
+function stalled(ex: Exchange): MeshError {
+  return new MeshError("P309", `The upstream ${ex.upstreamHost} stopped taking the request`, {
+    side: "upstream",
+    retry: "reset",
+  });
 }
 
 /** How long this try may wait for a connection, ms. */

@@ -23,6 +23,8 @@ export class MemoryStream implements AcceptedStream {
   local: StreamAddress = { hostname: "127.0.0.1", port: 15000 };
   readonly remote = { hostname: "10.1.2.3", port: 40000 };
   closed = false;
+  /** Writes that are held. */
+  readonly #cuts: (() => void)[] = [];
   constructor(readonly incoming: Half, readonly outgoing: Half) {}
   async read(into: Uint8Array): Promise<number | null> {
     for (;;) {
@@ -43,7 +45,12 @@ export class MemoryStream implements AcceptedStream {
     if (this.closed || this.outgoing.broken) return Promise.reject(new Error("broken pipe"));
     this.outgoing.chunks.push(from.slice());
     this.outgoing.wake();
-    return this.outgoing.hold?.then(() => from.length) ?? Promise.resolve(from.length);
+    const { hold } = this.outgoing;
+    if (hold === null) return Promise.resolve(from.length);
+    return new Promise((resolve, reject) => {
+      this.#cuts.push(() => reject(new Error("closed")));
+      void hold.then(() => resolve(from.length));
+    });
   }
   closeWrite(): Promise<void> {
     this.outgoing.ended = true;
@@ -54,6 +61,7 @@ export class MemoryStream implements AcceptedStream {
     this.closed = true;
     this.outgoing.ended = true;
     this.incoming.broken = true;
+    for (const cut of this.#cuts.splice(0)) cut();
     this.outgoing.wake();
     this.incoming.wake();
   }

@@ -79,6 +79,25 @@ Deno.test("an upstream that dies while it is sent a body is 503 UC", async () =>
   r.proxy.close();
 });
 
+Deno.test("an upstream that takes no request is left after the stall time, on a new connection and on a kept one", async () => {
+  const never = new Promise<void>(() => {});
+  for (const kept of [false, true]) {
+    const r = rig({ upstream: kept ? answering(OK) : (stream) => void (stream.incoming.hold = never) });
+    if (kept) {
+      await once(r, GET);
+      r.upstreams[0]!.incoming.hold = never;
+    }
+    const c = r.client();
+    send(c, GET);
+    await r.clock.advance(59_000);
+    assert.equal(got(c), "");
+    await r.clock.advance(1_200);
+    assert.match(got(c), /^HTTP\/1.1 504 [^]*P309[^]*stopped taking the request/);
+    assert.equal(r.upstreams.length, 1);
+    r.proxy.close();
+  }
+});
+
 Deno.test("an answer that comes before the body is through is passed on, though sending failed", async () => {
   const r = rig({ upstream: () => {} });
   const c = r.client();
