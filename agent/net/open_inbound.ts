@@ -1,11 +1,18 @@
 /** Listens for inbound traffic: service ports of the settings, and later those of a control plane (proxy/inbound.ts). */
+import type { StreamAddress } from "../core/ports.ts";
 import { type InboundOptions, type RunningInbound, startInbound } from "../proxy/inbound.ts";
 import { listenTcp } from "./listen.ts";
 import { listenError } from "./listen_error.ts";
 import type { ReadGate } from "./read_gate.ts";
 
+export interface OpenInbound {
+  readonly inbound: RunningInbound;
+  /** Of the service ports of the settings, in their order. */
+  readonly addresses: readonly StreamAddress[];
+}
+
 /** Throws MeshError N101 to N103 when a port of the settings cannot be had, S103 for a check that cannot be made. */
-export function openInbound(options: Omit<InboundOptions, "listen">, gate: ReadGate | null): RunningInbound {
+export function openInbound(options: Omit<InboundOptions, "listen">, gate: ReadGate | null): OpenInbound {
   const inbound = startInbound({
     ...options,
     listen(address) {
@@ -17,10 +24,10 @@ export function openInbound(options: Omit<InboundOptions, "listen">, gate: ReadG
     },
   });
   try {
-    for (const port of options.config.inbound?.servicePorts ?? []) inbound.open(port, "settings");
+    const { servicePorts = [] } = options.config.inbound ?? {};
+    return { inbound, addresses: servicePorts.map((port) => inbound.open(port, "settings")) };
   } catch (error) {
     inbound.close();
     throw error;
   }
-  return inbound;
 }

@@ -35,6 +35,8 @@ export interface Listening {
   readonly grpc: StreamAddress | null;
   readonly admin: StreamAddress | null;
   readonly tcp: readonly StreamAddress[];
+  /** Service ports of the settings. */
+  readonly inbound: readonly StreamAddress[];
 }
 
 export type FromWorker =

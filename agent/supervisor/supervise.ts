@@ -225,10 +225,19 @@ export function supervise(options: SuperviseOptions): Supervisor {
 }
 
 /** The ports that a first start took are those of the next one: applications know them. */
-function pinned(config: AgentConfig, { http, grpc, admin, tcp }: Listening): AgentConfig {
+function pinned(config: AgentConfig, { http, grpc, admin, tcp, inbound }: Listening): AgentConfig {
   const { listen } = config;
   return {
     ...config,
+    ...(config.inbound === undefined ? {} : {
+      inbound: {
+        ...config.inbound,
+        servicePorts: config.inbound.servicePorts.map((each, i) => ({
+          ...each,
+          port: inbound[i]?.port ?? each.port,
+        })),
+      },
+    }),
     listen: {
       ...listen,
       http: { ...listen.http, port: http.port },

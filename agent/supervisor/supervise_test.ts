@@ -27,6 +27,7 @@ const LISTENING = {
   grpc: { hostname: "127.0.0.1", port: 4004 },
   admin: { hostname: "127.0.0.1", port: 4002 },
   tcp: [{ hostname: "127.0.0.1", port: 4003 }],
+  inbound: [{ hostname: "10.0.0.5", port: 4005 }],
 };
 
 /** Everything that is already resolved has had its turn. */
@@ -63,6 +64,11 @@ function rig(more: RigOptions = {}) {
       admin: { hostname: "127.0.0.1", port: 0 },
       health: { hostname: "0.0.0.0", port: 30103 },
       tcp: [{ listen: { hostname: "127.0.0.1", port: 0 }, host: "db", port: 1 }],
+    },
+    inbound: {
+      servicePorts: [{ protocol: "rest", port: 0, localPort: 8084 }],
+      fromControlPlane: false,
+      healthChecks: [],
     },
   };
   const told: string[] = [];
@@ -126,7 +132,8 @@ Deno.test("supervise: a dead worker is replaced after a wait that doubles, on th
     await last().say({ type: "started", listening: LISTENING });
     assert.match(lines.at(-1)!, /^info the agent is back/);
   }
-  const { listen } = last().config;
+  const { listen, inbound } = last().config;
+  assert.deepEqual(inbound?.servicePorts, [{ protocol: "rest", port: 4005, localPort: 8084 }]);
   assert.deepEqual(
     [
       listen.http.port,
@@ -152,6 +159,7 @@ Deno.test("supervise: too many deaths end it with the reason, deaths long ago do
   for (let i = 0; i <= MAX_DEATHS; i++) {
     assert.equal(outcome(), "running");
     await last().say({ type: "died", reason: i === 0 ? "it hangs" : "again" });
+    if (i === 0) assert.match(lines.at(-1)!, /"afterMs":100\}/, "the waits begin anew, too");
     if (i < MAX_DEATHS) clock.advance(5_000);
     await settle();
   }
@@ -222,6 +230,13 @@ Deno.test("supervise: a signal before the worker is there reaches it, one while 
   early.supervisor.end();
   await settle();
   assert.deepEqual(early.types(), ["drain"]);
+
+  const late = rig();
+  late.supervisor.end();
+  late.supervisor.end();
+  await settle();
+  assert.equal(late.outcome(), 0);
+  assert.ok(late.last().terminated, "it came when nobody waited for it any more");
 
   const between = await started();
   await between.last().say({ type: "died", reason: "boom" });
@@ -340,6 +355,11 @@ Deno.test("supervise: a reload is over when the agent says so, when it could not
   assert.deepEqual(told.filter((text) => !text.startsWith("not ready")), [
     ...["reloading", "reloaded", "reloading", "reloaded"],
   ]);
+  clock.advance(100);
+  await settle();
+  told.length = 0;
+  await last().say({ type: "died", reason: "boom" });
+  assert.ok(!told.includes("reloaded"), "that one was not asked");
   told.length = 0;
   supervisor.hangUp();
   await settle();

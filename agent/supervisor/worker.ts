@@ -76,6 +76,7 @@ async function start({ config, log: options, scope }: ToWorker & { type: "start"
         grpc: agent.grpcAddress,
         admin: agent.adminAddress,
         tcp: agent.tcpAddresses,
+        inbound: agent.inboundAddresses,
       },
     });
   } catch (error) {

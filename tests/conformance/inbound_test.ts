@@ -20,7 +20,7 @@ function startInboundRig(): Rig & AsyncDisposable & { readonly errors: readonly 
   const records: RequestRecord[] = [];
   const errors: string[] = [];
   const config = configOf();
-  const inbound = openInbound({
+  const { inbound } = openInbound({
     config: { ...config, workload: { ...config.workload, instanceIp: "127.0.0.2" } },
     dialer: createDialer(),
     resolver: systemResolver,
