@@ -145,6 +145,8 @@ Deno.test("vm init: other arguments replace what was not edited, an edited file 
   await vm.init(...PLAIN);
   const edited = (await vm.read(CHASSIS)) + "tls: {}\n";
   await vm.write(CHASSIS, edited);
+  // Of a run that was killed in the middle.
+  await vm.write(`${ENV}.new`, "half a fi");
   const other = ["--pilot", "grpc://10.0.0.9:15010", "--ip", "10.1.2.4", "--namespace", "shop"];
   const { code, out } = await vm.init(...other);
   assert.equal(code, 0);
@@ -162,6 +164,7 @@ Deno.test("vm init: other arguments replace what was not edited, an edited file 
     out,
   );
   assert.equal(await vm.read(CHASSIS), edited);
+  assert.ok(!Object.keys(await vm.rights()).some((path) => path.endsWith(".new")));
   assert.doesNotMatch(out, /Nothing changed/);
 
   const dry = await vm.init(...other, "--force", "--dry-run");
@@ -197,8 +200,8 @@ Deno.test("vm init: from a bundle, with certificates for the group and an istiod
   await using vm = await machine();
   await vm.write("/etc/hosts", "127.0.0.1 localhost\n");
   await vm.write("/etc/resolv.conf", "nameserver 10.0.0.1\n");
-  // As systemd-sysusers makes it; one that this process may give away.
-  const gid = Deno.gid()!;
+  // As systemd-sysusers makes it; one that this process may give away, and as root another than its own.
+  const gid = Deno.uid() === 0 ? 12_345 : Deno.gid()!;
   await vm.write("/etc/group", `root:x:0:\nmesh-agent:x:${gid}:\n`);
   const { cert: rootCert } = await makeCertificate("istiod", { authority: true });
   const later = Math.floor(Date.now() / 1000) + 86_400;
@@ -239,6 +242,15 @@ Deno.test("vm init: from a bundle, with certificates for the group and an istiod
   assert.equal(await vm.read("/etc/mesh-agent/certs/root-cert.pem"), rootCert.trim() + "\n");
   assert.equal(await vm.read("/etc/hosts"), "127.0.0.1 localhost\n");
   assert.equal(await vm.read("/etc/resolv.conf"), "nameserver 10.0.0.1\n");
+
+  // Made before there was the group, or by somebody else.
+  if (gid !== Deno.gid()) {
+    for (const path of [TOKEN, "/etc/mesh-agent/certs"]) await Deno.chown(vm.root + path, null, 0);
+    const { out } = await vm.init(...from);
+    assert.match(out, /^ {2}rights set {2}\/etc\/mesh-agent\/certs$/m);
+    assert.match(out, /^ {2}rights set {2}.*istio-token$/m);
+    assert.deepEqual(await vm.rights(), rights);
+  }
 
   // A bundle that is older than the token in place.
   await bundle(tokenUntil(later - 3600));

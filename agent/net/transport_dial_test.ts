@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MeshError } from "../core/errors.ts";
-import type { ConnectStep, StreamTarget } from "../core/ports.ts";
+import { type ConnectStep, NoAnswer, type StreamTarget } from "../core/ports.ts";
 import { makeCertificate } from "../../tests/harness/certificate.ts";
 import { GrpcPeer } from "../../tests/harness/grpc_peer.ts";
 import { type TransportKind, TRANSPORTS } from "../../tests/harness/transports.ts";
@@ -102,6 +102,13 @@ for (const { name, create } of TRANSPORTS) {
     );
     assert.match(error.hint, /service\.registry\.serviceDiscovery\.address/);
     assert.deepEqual(steps, ["DNS"]);
+  });
+
+  Deno.test(`${name}: a name server that is away: D201 says so`, async () => {
+    const away = new NoAnswer("the name server cannot be reached");
+    const error = await failureOf(create, target(15010, { host: "istiod" }), () => Promise.reject(away));
+    assert.equal(error.code, "D201");
+    assert.match(error.message, /^Cannot resolve "istiod": the name server cannot be reached; want/);
   });
 
   Deno.test(`${name}: a name server that does not answer: D201 within connectTimeout`, async () => {
