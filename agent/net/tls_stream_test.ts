@@ -44,11 +44,7 @@ async function withPair(test: (pair: Pair) => Promise<void>): Promise<void> {
     secureStream(accepted!, (duplex) =>
       new Promise((resolve, reject) => {
         const secureContext = createSecureContext({ cert, key });
-        const socket = new TLSSocket(duplex as unknown as Socket, {
-          isServer: true,
-          secureContext,
-          allowHalfOpen: true,
-        });
+        const socket = new TLSSocket(duplex as unknown as Socket, { isServer: true, secureContext });
         socket.on("error", reject);
         socket.on("secure", () => resolve(socket));
       })),

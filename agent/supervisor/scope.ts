@@ -205,14 +205,10 @@ function pathsOf(config: AgentConfig): readonly (readonly [string, string, strin
  * directory beside them, another one after each renewal.
  */
 export function rootsOf(config: AgentConfig): readonly string[] {
-  const { discovery: { certDirectory, tokenFile }, permissions } = config;
+  const { certDirectory } = config.discovery;
   return pathsOf(config).map(([path, because]) => {
-    if (permissions.read.includes(path)) return path;
-    return because === "discovery.certDirectory"
-      ? certDirectory
-      : path === tokenFile
-      ? directoryOf(path)
-      : path;
+    if (because === "discovery.certDirectory") return certDirectory;
+    return because === "discovery.tokenFile" ? directoryOf(path) : path;
   });
 }
 

@@ -159,6 +159,37 @@ discovery: {tokenFile: /var/run/secrets/token}
   assert.ok(!roots.includes("/var/run/secrets") && !roots.includes("/conf"));
 });
 
+Deno.test("scope: who names a certificate or the token among what may be read narrows nothing", () => {
+  const config = settings(`cse:
+  service: {registry: {serviceDiscovery: {type: pilotv3, address: "grpcs://i:1"}}}
+  mesh: {permissions: {read: [/certs/root-cert.pem, /tokens/token]}}
+discovery: {certDirectory: /certs, tokenFile: /tokens/token}
+`);
+  const roots = rootsOf(config);
+  for (const root of ["/certs", "/tokens"]) {
+    assert.ok(roots.includes(root), "the next renewal lies beside it");
+  }
+});
+
+Deno.test("scope: the variables of grpc-js are read only where it is loaded", () => {
+  for (
+    const [type, transport, wanted] of [
+      ["pilotv3", "grpc-js", true],
+      ["pilotv3", "native", false],
+      ["file", "grpc-js", false],
+    ] as const
+  ) {
+    const config = settings(
+      `{cse: {service: {registry: {serviceDiscovery: {type: ${type}}}}}, discovery: {transport: ${transport}}}`,
+    );
+    assert.equal(
+      scopeOf(config, FACTS).runtime.env.includes("GRPC_VERBOSITY"),
+      wanted,
+      `${type} ${transport}`,
+    );
+  }
+});
+
 Deno.test("scope: what a restart would change", () => {
   const now = scopeOf(settings("cse: {}"), FACTS);
   const next = scopeOf(
