@@ -33,7 +33,7 @@ Deno.test("image: the shared objects of a program are those that ldd finds", asy
   assert.deepEqual([...ours.keys()].map(nameOf).sort(), theirs.map(nameOf).sort());
   for (const [path, bytes] of ours) assert.deepEqual(await Deno.readFile(path), bytes);
   const { interpreter } = readElf(PROGRAM);
-  assert.ok(interpreter !== undefined && ours.has(interpreter), interpreter);
+  assert.ok(interpreter !== undefined && ours.has(interpreter), String(interpreter));
 });
 
 Deno.test("image: what is no program, or whose shared objects are not there, is told", async () => {
