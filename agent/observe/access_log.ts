@@ -144,17 +144,7 @@ function writeTextLine(out: LineWriter, r: RequestRecord): void {
   out.orDash(r.userAgent);
   out.ascii('" "');
   out.orDash(r.requestId);
-  out.ascii('" "');
-  out.orDash(r.authority);
-  out.ascii('" "');
-  out.orDash(r.upstreamHost);
-  out.ascii('" ');
-  out.orDash(r.details);
-  out.ascii(' "');
-  out.orDash(r.upstreamCluster);
-  out.ascii('" "');
-  out.orDash(r.routeName);
-  out.ascii('" ');
+  writeTarget(out, r);
   const { attempts } = r;
   if (attempts.length === 0) out.ascii("-");
   for (let i = 0; i < attempts.length; i++) {
@@ -168,6 +158,55 @@ function writeTextLine(out: LineWriter, r: RequestRecord): void {
   }
   if (r.inbound === true) out.ascii(" inbound");
   out.ascii("\n");
+}
+
+/** What requests to the same place have in common of their lines, ready to be copied. */
+interface Target {
+  readonly authority: string;
+  readonly host: string;
+  readonly details: string;
+  readonly cluster: string;
+  readonly route: string;
+  readonly bytes: Uint8Array;
+}
+
+const MAX_TARGETS = 8;
+/** One in so many that are not kept takes the place of another: whoever has more targets than places does not pay for each. */
+const MISSES_PER_TARGET = 16;
+/** A longer one is not worth keeping. */
+const MAX_TARGET_BYTES = 1024;
+const targets: Target[] = [];
+let misses = 0;
+
+function writeTarget(out: LineWriter, r: RequestRecord): void {
+  for (const target of targets) {
+    if (
+      target.host === r.upstreamHost && target.cluster === r.upstreamCluster &&
+      target.route === r.routeName &&
+      target.authority === r.authority && target.details === r.details
+    ) return out.bytes(target.bytes);
+  }
+  const start = out.length;
+  out.ascii('" "');
+  out.orDash(r.authority);
+  out.ascii('" "');
+  out.orDash(r.upstreamHost);
+  out.ascii('" ');
+  out.orDash(r.details);
+  out.ascii(' "');
+  out.orDash(r.upstreamCluster);
+  out.ascii('" "');
+  out.orDash(r.routeName);
+  out.ascii('" ');
+  if (misses++ % MISSES_PER_TARGET > 0 || out.length - start > MAX_TARGET_BYTES) return;
+  targets[(misses / MISSES_PER_TARGET | 0) % MAX_TARGETS] = {
+    authority: r.authority,
+    host: r.upstreamHost,
+    details: r.details,
+    cluster: r.upstreamCluster,
+    route: r.routeName,
+    bytes: out.view().slice(start),
+  };
 }
 
 /** One JSON object with its newline, keys named as Istio's JSON access log names them. */
@@ -243,6 +282,12 @@ class LineWriter {
     let at = this.length;
     for (let i = 0; i < n; i++) bytes[at++] = charCodeAt.call(text, i);
     this.length = at;
+  }
+
+  bytes(from: Uint8Array): void {
+    this.#reserve(from.length);
+    this.#bytes.set(from, this.length);
+    this.length += from.length;
   }
 
   utf8(text: string): void {

@@ -40,6 +40,34 @@ Deno.test("access log text: bytes that could forge a field or a line are escaped
   assert.equal(line.split("\n").length, 2);
 });
 
+Deno.test("access log text: lines to the same place and to others, kept or not, say each its own", () => {
+  const names = ["", "a", 'b"', "c\x01"];
+  const shown = ["-", "a", 'b\\"', "c\\x01"];
+  for (let i = 0; i < 3000; i++) {
+    // Some come again and again, so that they are kept.
+    const pick = (k: number) => i % 3 === 0 ? k % 2 : (i * 7919 >> 2 * k) % names.length;
+    const [authority, host, details, cluster, route] = [0, 1, 2, 3, 4].map(pick) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const line = textLine(recordOf({
+      authority: names[authority]!,
+      upstreamHost: names[host]!,
+      details: names[details]!,
+      upstreamCluster: names[cluster]!,
+      routeName: names[route]!,
+      attempts: [],
+    }));
+    const end = `"7f3c" "${shown[authority]}" "${shown[host]}" ${shown[details]} "${shown[cluster]}" "${
+      shown[route]
+    }" -\n`;
+    assert.ok(line.endsWith(end), `${line} should end with ${end}`);
+  }
+});
+
 Deno.test("access log JSON: one object a line, bytes read as UTF-8", () => {
   const line = jsonLine(recordOf({ path: "/\xc3\xa9", userAgent: "" }));
   assert.equal(line.indexOf("\n"), line.length - 1);

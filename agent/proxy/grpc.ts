@@ -1,8 +1,9 @@
 /** What tells a gRPC exchange from others: its content type, its status, its deadline. */
-import { LOWER } from "../wire/http1/bytes.ts";
-import { latin1, type MessageHead } from "../wire/http1/head.ts";
+import { equalsIgnoreCase, LOWER } from "../wire/http1/bytes.ts";
+import type { MessageHead } from "../wire/http1/head.ts";
 
 const TYPE = "application/grpc";
+const STATUS_NAME = "grpc-status";
 
 /** `application/grpc`, alone or followed by `+` or `;` (so not gRPC-Web). */
 export function isGrpc(head: MessageHead): boolean {
@@ -39,8 +40,17 @@ export function grpcStatusIn(head: MessageHead): number {
 /** The number in trailer lines; -1 when there is none. */
 export function grpcStatusOfTrailers(lines: Uint8Array | null): number {
   if (lines === null) return -1;
-  const match = /(?:^|\n)grpc-status:[ \t]*(\d+)/i.exec(latin1(lines, 0, lines.length));
-  return statusNumber(match?.[1]);
+  for (let at = 0; at < lines.length; at = lines.indexOf(10, at) + 1 || lines.length) {
+    const colon = at + STATUS_NAME.length;
+    if (lines[colon] !== 58 || !equalsIgnoreCase(lines, at, colon, STATUS_NAME)) continue;
+    let end = colon + 1;
+    while (lines[end] === 32 || lines[end] === 9) end++;
+    const start = end;
+    let status = 0;
+    for (; lines[end]! >= 48 && lines[end]! <= 57; end++) status = 10 * status + lines[end]! - 48;
+    return end > start && end - start <= 9 ? status : -1;
+  }
+  return -1;
 }
 
 function statusNumber(value: string | undefined): number {
