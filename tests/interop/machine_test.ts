@@ -57,7 +57,7 @@ machine("no name server answers: 503 says so, and what needs no name goes on", a
     files: { "rules/a.yaml": serviceEntry("svc.test", 80, { v1: upstream.port }) },
   });
   // A port of the loopback that nobody has.
-  await conf.write("resolv.conf", "nameserver 127.255.255.254\n");
+  await conf.write("resolv.conf", "nameserver 127.255.255.254\noptions timeout:1 attempts:1\n");
   await using agent = await startAgentProcess(
     ["run", "--config", conf.path],
     inMounts(`mount --bind ${conf.file("resolv.conf")} /etc/resolv.conf`),
