@@ -22,6 +22,9 @@ import { writeAll } from "../core/write_all.ts";
 const MAX_INTERIMS = 64;
 /** How often a request goes again that an upstream did not look at, beyond the route's policy. */
 const MAX_UNPROCESSED = 10;
+/** So many times at once; then the peer gets time to find room. As Envoy's own backoff. */
+const MAX_UNPROCESSED_AT_ONCE = 2;
+const UNPROCESSED_BACKOFF = { baseIntervalMs: 25, maxIntervalMs: 250 };
 const NONE_TRIED: readonly Endpoint[] = [];
 /** Methods that may be sent again without harm (RFC 9110 section 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
@@ -139,6 +142,11 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         unprocessed++;
         proxy.observer.count("replayed_requests_total");
         startMs = now;
+        // The pump of a body that is still to come goes on in this turn, or it would lose what it reads.
+        if (unprocessed > MAX_UNPROCESSED_AT_ONCE && ex.replayable) {
+          await waitBackoff(proxy, ex, UNPROCESSED_BACKOFF, unprocessed - MAX_UNPROCESSED_AT_ONCE);
+          startMs = proxy.clock.monotonic();
+        }
         continue;
       }
       if (retry === null || !mayRetry(retry, ex, failure)) throw failure;

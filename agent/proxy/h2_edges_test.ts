@@ -37,6 +37,8 @@ Deno.test("an upstream that leaves before it takes an upgrade is not dialled for
     const client = r.client();
     send(client, UPGRADE);
     for (let i = 0; i < 10; i++) await settle();
+    assert.equal(r.dialed.length, 3);
+    await r.clock.advance(1_000);
     assert.equal(r.dialed.length, 11);
     assert.match(got(client), /^HTTP\/1.1 503 [^]*closed the connection before the request/);
     r.proxy.close();

@@ -249,6 +249,28 @@ Deno.test("REFUSED_STREAM goes again, also in the middle of its body (8.7)", asy
   r.proxy.close();
 });
 
+Deno.test("a peer that refuses again and again is asked twice at once, then with pauses, eleven times in all (8.7)", async () => {
+  const { r, servers } = pool();
+  const client = await ask(r);
+  const refuse = async (): Promise<void> => {
+    const [server] = servers;
+    server!.connection.reset(server!.requests.at(-1)!, REFUSED_STREAM);
+    server!.flush();
+    await settle();
+  };
+  for (let tries = 2; tries <= 11; tries++) {
+    await refuse();
+    if (tries > 3) {
+      assert.deepEqual(counts(servers), [tries - 1]);
+      await r.clock.advance(20);
+    }
+    assert.deepEqual(counts(servers), [tries]);
+  }
+  await refuse();
+  assert.match(got(client), /^HTTP\/1.1 503 [^]*REFUSED_STREAM/);
+  r.proxy.close();
+});
+
 Deno.test("a body too long to be kept is not sent twice", async () => {
   const { r, servers } = pool();
   const client = await ask(r, `POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 90000\r\n\r\n`);

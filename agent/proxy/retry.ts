@@ -31,7 +31,7 @@ export function retriesFailure(retry: CompiledRetry, failure: RetryClass): boole
 export function waitBackoff(
   proxy: ProxyContext,
   ex: Exchange,
-  retry: CompiledRetry,
+  retry: Pick<CompiledRetry, "baseIntervalMs" | "maxIntervalMs">,
   n: number,
 ): Promise<void> {
   const ms = proxy.rng() * Math.min(retry.maxIntervalMs, retry.baseIntervalMs * 2 ** (n - 1));
