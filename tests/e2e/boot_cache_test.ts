@@ -162,3 +162,58 @@ Deno.test("boot cache: without its directory the agent says so and works", async
   );
   assert.equal(await answerOf(agent), "v1");
 });
+
+Deno.test("boot cache: a worker that dies while the control plane is away comes back with its rules", async () => {
+  await using v1 = startUpstream(echoing("v1"));
+  await using plane = await startControlPlane({ temper: "istiod" });
+  await plane.serve(istioserver({ v1: v1.port }, { v1: 100 }));
+  await using conf = await makeConf({
+    discovery: "pilotv3",
+    address: plane.address,
+    mesh: { accessLog: "off", cacheDir: "cache" },
+  });
+  await Deno.mkdir(conf.file("cache"));
+  await using agent = await startAgentProcess(["run", "--config", conf.path], {
+    main: "tests/harness/failing_agent.ts",
+  });
+  assert.equal(await answerOf(agent), "v1");
+  await until(() => Deno.stat(conf.file("cache/world.cache")).then(() => true, () => false), "a cache");
+  await plane.kill();
+  await conf.write("fail", "");
+  await agent.line(/the agent is back/);
+  assert.equal(await answerOf(agent), "v1");
+  assert.match((await adminSays(agent, "/ready")).text, /^ready: rules from cache/);
+});
+
+for (
+  const [name, options, told] of [
+    ["full", "size=16k", /\[D241\] Cannot keep the rules in ".*": the disk is full; want room/],
+    [
+      "read-only",
+      "size=16k,ro",
+      /\[D241\] Cannot keep the rules in ".*": the file system is read-only; want room/,
+    ],
+  ] as const
+) {
+  Deno.test(`boot cache: on a ${name} disk the agent says so and works`, async () => {
+    await using v1 = startUpstream(echoing("v1"));
+    await using plane = await startControlPlane({ temper: "istiod" });
+    await plane.serve(istioserver({ v1: v1.port }, { v1: 100 }));
+    await using conf = await makeConf({
+      discovery: "pilotv3",
+      address: plane.address,
+      mesh: { accessLog: "off", cacheDir: "cache" },
+    });
+    const cache = conf.file("cache");
+    await Deno.mkdir(cache);
+    const fill = name === "full" ? `head -c 16384 /dev/zero > ${cache}/fill;` : "";
+    const mounted = `mount -t tmpfs -o ${options} none ${cache}; ${fill} exec "$@"`;
+    await using agent = await startAgentProcess(["run", "--config", conf.path], {
+      before: `exec unshare -rm sh -c '${mounted}' sh "$@"`,
+    });
+    await agent.line(told);
+    assert.equal(await answerOf(agent), "v1");
+    assert.equal((await adminSays(agent, "/ready")).text, "ready\n");
+    assert.match((await adminSays(agent, "/diagnostics?format=text")).text, told);
+  });
+}
