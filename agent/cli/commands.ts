@@ -288,6 +288,11 @@ export const COMMANDS: readonly CommandHelp[] = [
         help:
           "name in istiod's certificate (default: the bundle's, else istiod.istio-system.svc for an address)",
       },
+      {
+        name: "service-ports",
+        value: "PORTS",
+        help: "ports of this machine's address in front of the application, such as rest:8084",
+      },
       { name: "root", value: "DIR", help: "directory that stands for /, to fill an image" },
       { name: "force", help: "replace what was edited" },
       { name: "dry-run", help: "only say what would be done" },

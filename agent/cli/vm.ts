@@ -4,13 +4,14 @@ import { normalAddress } from "../core/ip.ts";
 import { joinPath } from "../core/path.ts";
 import { absolutePath } from "../net/paths.ts";
 import { readControlPlanes } from "../settings/control_plane.ts";
+import { readServicePorts } from "../settings/inbound.ts";
 import { parseNetEntry } from "../settings/net_entry.ts";
 import type { ParsedArgs } from "./args.ts";
 import type { ExitCode, Run } from "./command.ts";
 import type { Paint, Terminal } from "./terminal.ts";
 import { apply, expiryOf, groupId, type Step } from "./vm_apply.ts";
 import { type Bundle, BUNDLE_FILES, readBundle } from "./vm_bundle.ts";
-import { CERTS, machineFiles, NAME, PROGRAM, type Setup, TOKEN, UNIT } from "./vm_files.ts";
+import { CERTS, CONF, machineFiles, NAME, PROGRAM, type Setup, TOKEN, UNIT } from "./vm_files.ts";
 
 const TYPES = ["pilot", "pilotv2", "pilotv3"] as const;
 
@@ -134,6 +135,11 @@ async function setupOf(
       errors.push(`Cannot use ISTIO_SERVICE_CIDR "${range}" of cluster.env: want a range such as 10.0.0.0/8`);
     }
   }
+  const ports = args.get("service-ports");
+  const reading = ports === undefined ? undefined : readServicePorts(ports);
+  if (reading !== undefined && "problem" in reading) {
+    errors.push(`Cannot use --service-ports "${ports}": ${reading.problem}`);
+  }
   if (errors.length > 0) return { errors };
 
   const tokenFile = args.get("token");
@@ -148,12 +154,14 @@ async function setupOf(
     setup: {
       type,
       pilot: pilot as string,
+      secured: hosts.some(({ scheme }) => scheme === "grpcs"),
       ...(serverName === undefined ? {} : { serverName }),
       name: name as string,
       namespace,
       ip: ip as string,
       ...(bundle?.service === undefined ? {} : { service: bundle.service }),
       ...(account === undefined ? {} : { serviceAccount: account }),
+      ...(ports === undefined ? {} : { servicePorts: ports }),
       ranges: bundle?.ranges ?? [],
       metadata: bundle?.metadata ?? new Map(),
       ...(token === undefined ? {} : { token }),
@@ -202,7 +210,7 @@ function stepText({ path, outcome, note, diff = [] }: Step, dryRun: boolean, pai
 
 async function tellNext(
   { print }: Terminal,
-  { pilot, token, namespace, serviceAccount, metadata }: Setup,
+  { secured, token, namespace, serviceAccount, metadata }: Setup,
   steps: readonly Step[],
   root: string,
   dryRun: boolean,
@@ -211,7 +219,7 @@ async function tellNext(
     await Deno.lstat(joinPath(root, path)).then(() => true, () => false);
   const next: string[] = [];
   if (!await isThere(PROGRAM)) next.push(`install -m 0755 ${NAME} ${PROGRAM}`);
-  if (pilot.startsWith("grpcs://") || /:15012\b/.test(pilot)) {
+  if (secured) {
     if (!dryRun && !await isThere(`${CERTS}/root-cert.pem`)) {
       next.push(
         `kubectl get configmap istio-ca-root-cert -n ${namespace} -o 'jsonpath={.data.root-cert\\.pem}' > ${CERTS}/root-cert.pem`,
@@ -242,6 +250,6 @@ async function tellNext(
   if (!await isThere(`/etc/systemd/system/multi-user.target.wants/${NAME}.service`)) {
     next.push(`systemctl enable --now ${NAME}    # now, and at each boot`);
   } else if (changed.length > 0) next.push(`systemctl restart ${NAME}`);
-  next.push(`${NAME} wait && ${NAME} status`);
+  next.push(`${NAME} wait && ${NAME} status`, `${NAME} doctor --config ${CONF}    # where it does not work`);
   print(["next:", ...next.map((line) => `  ${line}`)].join("\n"));
 }

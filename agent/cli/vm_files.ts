@@ -15,12 +15,16 @@ export interface Setup {
   readonly type: "pilot" | "pilotv2" | "pilotv3";
   /** As serviceDiscovery.address takes it. */
   readonly pilot: string;
+  /** Any of its addresses is grpcs://. */
+  readonly secured: boolean;
   readonly serverName?: string;
   readonly name: string;
   readonly namespace: string;
   readonly ip: string;
   readonly service?: string;
   readonly serviceAccount?: string;
+  /** As --service-ports takes it. */
+  readonly servicePorts?: string;
   readonly ranges: readonly string[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly token?: string;
@@ -30,6 +34,7 @@ export interface Setup {
 /** Name of user, group, unit and directories. */
 export const NAME = "mesh-agent";
 export const DIRECTORY = `/etc/${NAME}`;
+export const CONF = `${DIRECTORY}/conf`;
 export const CERTS = `${DIRECTORY}/certs`;
 export const PROGRAM = `/usr/local/bin/${NAME}`;
 export const UNIT = `/etc/systemd/system/${NAME}.service`;
@@ -53,7 +58,7 @@ export interface MachineDirectory {
 
 export const DIRECTORIES: readonly MachineDirectory[] = [
   { path: DIRECTORY, mode: 0o755 },
-  { path: `${DIRECTORY}/conf`, mode: 0o755 },
+  { path: CONF, mode: 0o755 },
   { path: CERTS, mode: 0o2750, ours: true },
 ];
 
@@ -69,7 +74,7 @@ export async function machineFiles(setup: Setup): Promise<MachineFile[]> {
   const given = (path: string, body: string | undefined): MachineFile[] =>
     body === undefined ? [] : [{ path, text: `${body.trim()}\n`, mode: 0o640, ours: true, kind: "given" }];
   return [
-    await text(`${DIRECTORY}/conf/chassis.yaml`, chassis(setup)),
+    await text(`${CONF}/chassis.yaml`, chassis(setup)),
     await text(`${DIRECTORY}/${NAME}.env`, environment(setup)),
     ...given(`${CERTS}/root-cert.pem`, setup.rootCert),
     ...given(TOKEN, setup.token),
@@ -105,9 +110,8 @@ async function checksum(text: string): Promise<string> {
   return [...digest.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function chassis({ type, pilot, serverName, ranges }: Setup): string {
+function chassis({ type, pilot, secured, serverName, ranges }: Setup): string {
   const quoted = (text: string) => JSON.stringify(text);
-  const secured = pilot.startsWith("grpcs://") || (!pilot.includes("://") && pilot.endsWith(":15012"));
   return [
     "cse:",
     "  service:",
@@ -136,12 +140,14 @@ function chassis({ type, pilot, serverName, ranges }: Setup): string {
   ].join("\n");
 }
 
-function environment({ name, namespace, ip, service, serviceAccount, metadata }: Setup): string {
+function environment(setup: Setup): string {
+  const { name, namespace, ip, service, serviceAccount, servicePorts, metadata } = setup;
   const variables = new Map([
     ["POD_NAME", name],
     ["POD_NAMESPACE", namespace],
     ["INSTANCE_IP", ip],
     ...(service === undefined ? [] : [["SERVICE_NAME", service] as const]),
+    ...(servicePorts === undefined ? [] : [["SERVICE_PORTS", servicePorts] as const]),
     ...metadata,
     ...(serviceAccount === undefined ? [] : [["ISTIO_META_SERVICE_ACCOUNT", serviceAccount] as const]),
   ]);
@@ -170,7 +176,7 @@ User=${NAME}
 Group=${NAME}
 EnvironmentFile=${DIRECTORY}/${NAME}.env
 Environment=DENO_NO_UPDATE_CHECK=1 NO_COLOR=1
-ExecStart=${PROGRAM} run --config ${DIRECTORY}/conf
+ExecStart=${PROGRAM} run --config ${CONF}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=2s

@@ -99,6 +99,7 @@ next:
   systemctl daemon-reload
   systemctl enable --now mesh-agent    # now, and at each boot
   mesh-agent wait && mesh-agent status
+  mesh-agent doctor --config /etc/mesh-agent/conf    # where it does not work
 `,
   );
   const { workload, serviceDiscovery, discovery, cacheDir } = await settingsOf(vm);
@@ -282,6 +283,22 @@ Deno.test("vm init: TLS without files says how to get them, and by an address na
   assert.equal(workload.metadata["SERVICE_ACCOUNT"], "web");
 });
 
+Deno.test("vm init: several control planes, one of them with TLS, and ports in front of the application", async () => {
+  await using vm = await machine();
+  const { out } = await vm.init(
+    ...["--pilot", "grpc://10.0.0.5:15010,grpcs://10.0.0.6:15012", "--ip", "10.1.2.3", "-n", "shop"],
+    ...["--service-ports", "rest:8084,grpc:9000:9001"],
+  );
+  assert.match(out, /^ {2}kubectl create token ACCOUNT /m);
+  const { discovery, inbound } = await settingsOf(vm);
+  assert.deepEqual(discovery.addresses.map(({ scheme }) => scheme), ["grpc", "grpcs"]);
+  assert.equal(discovery.tokenFile, TOKEN);
+  assert.deepEqual(inbound!.servicePorts.map(({ port, localPort }) => [port, localPort]), [[8084, 8084], [
+    9000,
+    9001,
+  ]]);
+});
+
 Deno.test("vm init: wrong usage, all of it at once and nothing written", async () => {
   await using vm = await machine();
   const { code, notes } = await vm.init("--pilot", "http://a:1", "--namespace", "Shop", "--name", "a b");
@@ -303,6 +320,10 @@ Deno.test("vm init: wrong usage, all of it at once and nothing written", async (
     /--type "pilotv4": want pilot, pilotv2, pilotv3/,
   );
   assert.match((await vm.init("--pilot", "grpc://a", "--ip", "1.2.3")).notes, /Cannot use --ip "1\.2\.3"/);
+  assert.match(
+    (await vm.init(...PLAIN, "--service-ports", "rest:x")).notes,
+    /^Cannot use --service-ports "rest:x": /,
+  );
   assert.deepEqual(Object.keys(await vm.rights()), ["/etc", "/etc/hostname"]);
 });
 
