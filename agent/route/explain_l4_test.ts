@@ -73,7 +73,7 @@ Deno.test("explain: connections that no chain takes, and hosts without TCP rules
   // Where b.test has that address, the data path finds the listener.
   assert.match(
     tell("tcp://b.test:443"),
-    /whole service, outbound\|443\|\|b\.test[^]*Actions\n  unless a listener on port 443 has the address of b\.test: ask for tcp:\/\/ADDRESS:443/,
+    /whole service, outbound\|443\|\|b\.test[^]*Actions\n {2}unless a listener on port 443 has the address of b\.test: ask for tcp:\/\/ADDRESS:443/,
   );
   assert.match(tell("tcp://10.1.1.1:443"), /No chain of listener 10\.1\.1\.1_443 takes it/);
   assert.match(tell("tcp://nobody:1"), /No rule knows host nobody/);
