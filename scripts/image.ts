@@ -1,8 +1,8 @@
 /**
  * `deno task image`: a container image of the compiled agent, made without any engine.
  *
- * In: the compiled program. Out: dist/image, an OCI image layout (image-spec 1.1), and dist/mesh-agent-image.tar, the same for
- * `docker load`. The one layer is all that the program needs: itself, the shared objects that it links, CA roots, users, empty directories
+ * In: the compiled program. Out: dist/image, an OCI image layout (image-spec 1.1), and dist/mesh-agent-image.tar, the same image for
+ * `docker load` and `podman load`. The one layer is all that the program needs: itself, the shared objects that it links, CA roots, users, empty directories
  * to mount on. It runs as 65534, read-only. Same program, same C library and same Deno: same digest (sorted, times 0).
  *
  * Flags: --program PATH takes that instead of compiling; --sysroot DIR takes the shared objects from there (other architectures);
@@ -77,6 +77,9 @@ interface Descriptor {
 /** Files of an OCI image layout, path -> bytes, and the digest of its manifest. */
 export interface Image {
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  /** Paths of the two blobs among them. */
+  readonly config: string;
+  readonly layer: string;
   /** `sha256:...` of the manifest: what `docker pull IMAGE@` would name. */
   readonly digest: string;
   readonly architecture: string;
@@ -84,7 +87,7 @@ export interface Image {
   readonly unpackedBytes: number;
 }
 
-/** Packs it, for `docker load` as well (manifest.json beside index.json, as `docker save` writes it). */
+/** Packs it, for `docker load` as well (manifest.json, as `docker save` writes it). */
 export async function packImage(entries: readonly Entry[], architecture: string): Promise<Image> {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   const blob = async (mediaType: string, bytes: Uint8Array<ArrayBuffer>): Promise<Descriptor> => {
@@ -144,18 +147,27 @@ export async function packImage(entries: readonly Entry[], architecture: string)
     "manifest.json",
     json([{ Config: at(config), RepoTags: [`mesh-agent:${VERSION}`], Layers: [at(layerBlob)] }]),
   );
-  return { files, digest: manifest.digest, architecture, unpackedBytes: layer.length };
+  return {
+    files,
+    config: at(config),
+    layer: at(layerBlob),
+    digest: manifest.digest,
+    architecture,
+    unpackedBytes: layer.length,
+  };
 }
 
 /** Writes `DIRECTORY/image` and `DIRECTORY/mesh-agent-image.tar`; what was there is replaced. */
-export async function writeImage({ files }: Image, directory: string): Promise<void> {
+export async function writeImage({ files, config, layer }: Image, directory: string): Promise<void> {
   const layout = `${directory}/image`;
   await Deno.remove(layout, { recursive: true }).catch(() => {});
   await Deno.mkdir(`${layout}/blobs/sha256`, { recursive: true });
   for (const [path, bytes] of files) {
     if (path !== "manifest.json") await Deno.writeFile(`${layout}/${path}`, bytes);
   }
-  const entries: Entry[] = [...files].map(([path, bytes]) => ({ path, mode: 0o644, bytes }));
+  // Without index.json: podman would take the archive for an OCI layout, and the tag for a name.
+  const loaded = ["manifest.json", config, layer];
+  const entries: Entry[] = loaded.map((path) => ({ path, mode: 0o644, bytes: files.get(path)! }));
   for (const path of ["blobs/", "blobs/sha256/"]) entries.push({ path, mode: 0o755 });
   await Deno.writeFile(`${directory}/mesh-agent-image.tar`, new Blob(tar(entries)).stream());
 }

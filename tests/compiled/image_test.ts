@@ -3,6 +3,7 @@
  * files, /proc, hosts and resolv.conf, read-only, as uid 65534. What needs root or a tool that is not there is named.
  */
 import assert from "node:assert/strict";
+import { VERSION } from "../../agent/core/version.ts";
 import { compile } from "../../scripts/compile.ts";
 import { type Image, packImage, rootFileSystem, UID, writeImage } from "../../scripts/image.ts";
 import { readElf } from "../../scripts/image_elf.ts";
@@ -93,6 +94,12 @@ Deno.test("image", async (t) => {
         return console.log(`not there: ${absent.join(", ")}; sha256sum and tar judge alone`);
       }
       await t.step("skopeo", async () => {
+        // Under its name, which index.json would make another one for podman.
+        const archive = await run("skopeo", [
+          "inspect",
+          `docker-archive:${directory}/first/mesh-agent-image.tar:mesh-agent:${VERSION}`,
+        ]);
+        assert.equal(archive.code, 0, archive.text);
         for (const place of [`oci:${layout}`, `docker-archive:${directory}/first/mesh-agent-image.tar`]) {
           const { code, text } = await run("skopeo", ["inspect", place]);
           assert.equal(code, 0, text);
