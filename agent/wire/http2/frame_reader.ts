@@ -8,6 +8,8 @@ import * as problem from "./problems.ts";
 
 /** Takes frames. Numbers given back are 0 or a problem. */
 export interface FrameTarget {
+  /** Nothing is read any more. */
+  readonly stopped: boolean;
   /** DATA begins: `length` bytes come in pieces, `weight` bytes count for flow control. 0: hand the pieces over. */
   data(id: number, length: number, weight: number, endStream: boolean): number;
   /** A piece of the DATA under way; `last`: it ends the frame. */
@@ -31,8 +33,6 @@ const ID_MASK = 0x7fffffff;
 const NO_BYTES = new Uint8Array(0);
 
 export class FrameReader {
-  /** Nothing is read any more. */
-  stopped = false;
   #prefaceLeft: number;
   #settingsSeen = false;
   /** DATA frame under way. */
@@ -58,7 +58,7 @@ export class FrameReader {
   read(buf: Uint8Array, start: number, end: number): number {
     let pos = start;
     if (this.#prefaceLeft > 0) pos = this.#preface(buf, pos, end);
-    while (!this.stopped) {
+    while (!this.target.stopped) {
       if (this.#dataLeft > 0) {
         if (pos === end) return pos;
         const n = Math.min(end - pos, this.#dataLeft);
