@@ -41,6 +41,8 @@ export const KEEP_AFTER_MS = 1_000;
 export const REST_FACTOR = 100;
 /** After one that failed, ms. */
 export const RETRY_MS = 60_000;
+/** A control plane that has answered by then was hardly away: no warning in the log, ms. */
+export const GRACE_MS = 10_000;
 
 /** Starts at once; nothing is thrown. */
 export function remembered(input: DiscoveryInput, start: StartSource, cache: WorldCache): DiscoverySource {
@@ -62,6 +64,7 @@ export function remembered(input: DiscoveryInput, start: StartSource, cache: Wor
   let writing: Promise<void> | undefined;
   let cancel: (() => void) | undefined;
   let restMs = KEEP_AFTER_MS;
+  let cancelWarning = (): void => {};
   const keep = async (): Promise<void> => {
     cancel?.();
     cancel = undefined;
@@ -94,6 +97,7 @@ export function remembered(input: DiscoveryInput, start: StartSource, cache: Wor
     ...input,
     publish(publication) {
       spoken = true;
+      cancelWarning();
       if (findings.inUse !== undefined) {
         log.log("info", "the control plane answered: its rules replace the cache");
       }
@@ -127,7 +131,8 @@ export function remembered(input: DiscoveryInput, start: StartSource, cache: Wor
         cachedMs: world.savedMs,
       });
       findings.inUse = inUse;
-      log.log("warn", formatDiagnostic(inUse));
+      log.log("info", "the rules of the cache decide until the control plane answers", { kept: since });
+      cancelWarning = clock.after(GRACE_MS, () => log.log("warn", formatDiagnostic(inUse)));
       return true;
     } catch (error) {
       const told = error instanceof MeshError
@@ -153,6 +158,7 @@ export function remembered(input: DiscoveryInput, start: StartSource, cache: Wor
       closed = true;
       cancel?.();
       await Promise.all([source.close(), recalled, writing]);
+      cancelWarning();
       await keep();
     },
   };

@@ -5,7 +5,7 @@ import { OFFLINE_PORTS } from "../../tests/harness/discovery_ports.ts";
 import { configOf, worldOf } from "../../tests/harness/world.ts";
 import { MeshError } from "../core/errors.ts";
 import type { Program } from "../model/model.ts";
-import { KEEP_AFTER_MS, remembered, REST_FACTOR, RETRY_MS, type WorldCache } from "./remember.ts";
+import { GRACE_MS, KEEP_AFTER_MS, remembered, REST_FACTOR, RETRY_MS, type WorldCache } from "./remember.ts";
 import type { DiscoverySource, Publication } from "./types.ts";
 
 const NOW_MS = Date.parse("2026-01-02T03:04:05Z");
@@ -179,13 +179,27 @@ Deno.test("remember: a cache decides at once, says its age, and goes when the co
     const told =
       "Rules are those of the cache, kept at 2026-01-02T03:04:05.000Z: no control plane has answered yet";
     assert.deepEqual(rig.source.problems().map(({ code, message }) => [code, message]), [["D242", told]]);
+    const warned = () =>
+      rig.logs.filter((line) => line.startsWith("warn ") && line.includes("[D242]")).length;
+    await rig.pass(GRACE_MS - 1);
+    assert.equal(warned(), 0, "a control plane that is only slower than the cache is no matter of a warning");
     await rig.pass(60_000);
+    assert.equal(warned(), 1);
     assert.equal(cache.written, 1, "it is not kept as its own successor");
     rig.say(B);
     assert.equal(rig.publications[1]?.program, B);
     assert.equal(rig.publications[1]?.cachedMs, undefined);
     assert.deepEqual(rig.source.problems(), []);
     assert.ok(rig.logs.includes("info the control plane answered: its rules replace the cache"));
+  });
+});
+
+Deno.test("remember: a control plane that answers soon is no matter of a warning", async () => {
+  await withSource(await holding(A), async (rig) => {
+    await rig.pass(500);
+    rig.say(B);
+    await rig.pass(10 * GRACE_MS);
+    assert.deepEqual(rig.logs.filter((line) => line.startsWith("warn ")), []);
   });
 });
 

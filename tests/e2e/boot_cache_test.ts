@@ -63,7 +63,11 @@ for (const generation of GENERATIONS) {
     const status = await runAgent(["status", "--admin", `127.0.0.1:${agent.admin.port}`]);
     assert.equal(status.code, 0);
     assert.match(status.stdout, /in force +from cache, \d+m?s old; revision 1,/);
-    assert.match(agent.stderr(), /warning \[D242\] Rules are those of the cache/);
+    assert.match(agent.stderr(), /info the rules of the cache decide until the control plane answers/);
+    assert.match(
+      (await adminSays(agent, "/diagnostics?format=text")).text,
+      /warning \[D242\] Rules are those/,
+    );
 
     await using second = await startControlPlane({ temper, port: first.port });
     await second.serve(rules({ v1: 0, v2: 100 }));
