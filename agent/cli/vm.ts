@@ -11,9 +11,22 @@ import type { ExitCode, Run } from "./command.ts";
 import type { Paint, Terminal } from "./terminal.ts";
 import { apply, expiryOf, groupId, type Step } from "./vm_apply.ts";
 import { type Bundle, BUNDLE_FILES, readBundle } from "./vm_bundle.ts";
-import { CERTS, CONF, machineFiles, NAME, PROGRAM, type Setup, TOKEN, UNIT } from "./vm_files.ts";
+import {
+  CERTS,
+  CONF,
+  ENVIRONMENT,
+  machineFiles,
+  NAME,
+  PROGRAM,
+  type Setup,
+  TOKEN,
+  UNIT,
+} from "./vm_files.ts";
 
 const TYPES = ["pilot", "pilotv2", "pilotv3"] as const;
+
+/** With the variables that the unit has. */
+const DOCTOR = `(set -a; . ${ENVIRONMENT}; ${NAME} doctor --config ${CONF})    # where it does not work`;
 
 /** The name in the certificate of an istiod that is asked by its address. */
 const ISTIOD = "istiod.istio-system.svc";
@@ -250,6 +263,6 @@ async function tellNext(
   if (!await isThere(`/etc/systemd/system/multi-user.target.wants/${NAME}.service`)) {
     next.push(`systemctl enable --now ${NAME}    # now, and at each boot`);
   } else if (changed.length > 0) next.push(`systemctl restart ${NAME}`);
-  next.push(`${NAME} wait && ${NAME} status`, `${NAME} doctor --config ${CONF}    # where it does not work`);
+  next.push(`${NAME} wait && ${NAME} status`, DOCTOR);
   print(["next:", ...next.map((line) => `  ${line}`)].join("\n"));
 }

@@ -35,6 +35,7 @@ export interface Setup {
 export const NAME = "mesh-agent";
 export const DIRECTORY = `/etc/${NAME}`;
 export const CONF = `${DIRECTORY}/conf`;
+export const ENVIRONMENT = `${DIRECTORY}/${NAME}.env`;
 export const CERTS = `${DIRECTORY}/certs`;
 export const PROGRAM = `/usr/local/bin/${NAME}`;
 export const UNIT = `/etc/systemd/system/${NAME}.service`;
@@ -75,7 +76,7 @@ export async function machineFiles(setup: Setup): Promise<MachineFile[]> {
     body === undefined ? [] : [{ path, text: `${body.trim()}\n`, mode: 0o640, ours: true, kind: "given" }];
   return [
     await text(`${CONF}/chassis.yaml`, chassis(setup)),
-    await text(`${DIRECTORY}/${NAME}.env`, environment(setup)),
+    await text(ENVIRONMENT, environment(setup)),
     ...given(`${CERTS}/root-cert.pem`, setup.rootCert),
     ...given(TOKEN, setup.token),
     await text(`/etc/sysusers.d/${NAME}.conf`, `u ${NAME} - "mesh-agent" / -\n`),
@@ -154,7 +155,7 @@ function environment(setup: Setup): string {
   return [...variables].map(([key, value]) => `${key}=${quotedForSystemd(value)}\n`).join("");
 }
 
-/** systemd.exec(5), EnvironmentFile=. */
+/** systemd.exec(5), EnvironmentFile=; a shell reads it the same. */
 function quotedForSystemd(value: string): string {
   if (/^[A-Za-z0-9._:/,*-]+$/.test(value)) return value;
   return value.includes("'") ? `"${value.replace(/["\\$`]/g, "\\$&")}"` : `'${value}'`;
@@ -174,7 +175,7 @@ Type=notify
 NotifyAccess=main
 User=${NAME}
 Group=${NAME}
-EnvironmentFile=${DIRECTORY}/${NAME}.env
+EnvironmentFile=${ENVIRONMENT}
 Environment=DENO_NO_UPDATE_CHECK=1 NO_COLOR=1
 ExecStart=${PROGRAM} run --config ${CONF}
 ExecReload=/bin/kill -HUP $MAINPID

@@ -99,7 +99,7 @@ next:
   systemctl daemon-reload
   systemctl enable --now mesh-agent    # now, and at each boot
   mesh-agent wait && mesh-agent status
-  mesh-agent doctor --config /etc/mesh-agent/conf    # where it does not work
+  (set -a; . /etc/mesh-agent/mesh-agent.env; mesh-agent doctor --config /etc/mesh-agent/conf)    # where it does not work
 `,
   );
   const { workload, serviceDiscovery, discovery, cacheDir } = await settingsOf(vm);
@@ -237,6 +237,15 @@ Deno.test("vm init: from a bundle, with certificates for the group and an istiod
   ]);
   assert.deepEqual([workload.instanceIp, workload.namespace, service.name], ["10.1.2.3", "shop", "web"]);
   assert.deepEqual([workload.metadata["NETWORK"], workload.metadata["SERVICE_ACCOUNT"]], ["it's", "web-vm"]);
+  const { stdout } = await new Deno.Command("sh", {
+    args: [
+      "-c",
+      `. "$1"; printf '%s\\n' "$ISTIO_META_NETWORK" "$ISTIO_METAJSON_LABELS"`,
+      "sh",
+      vm.root + ENV,
+    ],
+  }).output();
+  assert.equal(new TextDecoder().decode(stdout), 'it\'s\n{"app":"web"}\n', "a shell reads it the same");
   assert.deepEqual(permissions.net, ["private", "10.96.0.0/12"]);
   const rights = await vm.rights();
   assert.deepEqual([rights[TOKEN], rights["/etc/mesh-agent/certs"]], [`640 ${gid}`, `2750 ${gid}`]);

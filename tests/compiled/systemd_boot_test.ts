@@ -246,6 +246,10 @@ echo "127.0.0.1 localhost" >etc/hosts`;
       "stat -c '%U %G %a' /etc/mesh-agent/certs/*; systemctl is-enabled mesh-agent",
     );
     assert.equal(rights.text, "root mesh-agent 640\nroot mesh-agent 640\nenabled");
+    const doctor = /^`(\(set -a; .* doctor .*\))`\.$/m.exec(readme)![1]!;
+    const looked = await machine.run("sh", "-c", doctor);
+    assert.equal(looked.code, 0, looked.text);
+    assert.doesNotMatch(looked.text, /^(fail|warn)/m);
     // Renewed by root as a shell does it: the directory gives its group on.
     await machine.run(
       "sh",
