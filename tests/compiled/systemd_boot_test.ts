@@ -76,14 +76,18 @@ async function boot(prepare: string, before: readonly string[] = []): Promise<Ma
       return { code, text: (new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr)).trim() };
     },
     async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
+      try {
+        child.kill("SIGKILL");
+      } catch { /* it did not get so far */ }
       await child.status;
       await Deno.remove(directory, { recursive: true });
     },
   };
   const state = async () => (await machine.run("systemctl", "is-system-running")).text;
-  const up = await until(async () => /^(running|degraded)/.test(await state()), "systemd", 20_000)
-    .then(() => true, () => false);
+  let over = false;
+  child.status.then(() => over = true);
+  const up = await until(async () => over || /^(running|degraded)/.test(await state()), "systemd", 20_000)
+    .then(() => !over, () => false);
   if (up) return machine;
   await machine[Symbol.asyncDispose]();
   console.log("not run: systemd does not boot in namespaces of this machine");
