@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { runAgent } from "../tests/harness/agent.ts";
-import { makeConf, serviceEntry } from "../tests/harness/conf.ts";
+import { makeConf } from "../tests/harness/conf.ts";
 import { sealFor } from "./seal.ts";
 import { compileArguments, permissionFlags } from "./compile.ts";
 
@@ -34,7 +34,8 @@ Deno.test("compile: the shipped set grants no subprocess and no native code", as
 Deno.test("compile: sealed, network, files and writing are what `mesh-agent permissions` prints, and nothing else", async () => {
   await using conf = await makeConf({
     mesh: { cacheDir: "/var/cache/mesh-agent", permissions: { net: ["203.0.113.0/24:443"] } },
-    files: { "rules/shop.yaml": serviceEntry("shop.example", 80, { v1: 9090 }) },
+    discovery: "pilotv3",
+    address: "grpc://203.0.113.7:15010",
   });
   const { stdout } = await runAgent(["permissions", "--config", conf.path, "--json"]);
   const { runtime } = JSON.parse(stdout);

@@ -65,6 +65,7 @@ Deno.test("start: the supervisor loads the settings and its own few files", asyn
     "agent/discovery/rule_places.ts",
     "agent/net/announce.ts",
     "agent/net/clock.ts",
+    "agent/net/collect_garbage.ts",
     "agent/net/log.ts",
     "agent/net/net_scope.ts",
     "agent/net/paths.ts",

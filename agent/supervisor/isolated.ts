@@ -12,11 +12,13 @@
 import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import type { Log } from "../core/ports.ts";
 import { systemClock } from "../net/clock.ts";
+import { releaseGarbage } from "../net/collect_garbage.ts";
 import type { Announcer } from "../net/announce.ts";
 import type { LogOptions } from "../net/log.ts";
 import { restartText } from "../net/rights.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import { readFacts } from "./facts.ts";
+import type { FromWorker } from "./messages.ts";
 import { type Scope, scopeChange, scopeOf } from "./scope.ts";
 import { spawnWorker } from "./spawn.ts";
 import { supervise, type Supervisor } from "./supervise.ts";
@@ -80,7 +82,12 @@ export function runIsolated(config: AgentConfig, options: IsolatedOptions): Supe
         log: logOptions,
         scope: { net, roots, report },
       } as const;
-      return spawnWorker(scope, start, hear, options);
+      const heard = (message: FromWorker): void => {
+        hear(message);
+        // From here on this isolate only waits.
+        if (message.type === "started") releaseGarbage();
+      };
+      return spawnWorker(scope, start, heard, options);
     },
     async reread() {
       const next = await reread();

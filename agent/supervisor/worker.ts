@@ -6,6 +6,8 @@ import { type RunningAgent, startAgent } from "../agent.ts";
 import { diagnostic, formatDiagnostic } from "../core/diagnostics.ts";
 import { MeshError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
+import { systemClock } from "../net/clock.ts";
+import { releaseGarbage } from "../net/collect_garbage.ts";
 import { createLog } from "../net/log.ts";
 import { surviveRejections } from "../net/survive.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
@@ -14,6 +16,9 @@ import type { FromWorker, ToWorker } from "./messages.ts";
 interface WorkerScope extends EventTarget {
   postMessage(message: FromWorker): void;
 }
+
+/** After the start, ms. */
+const SETTLE_MS = 1000;
 
 const scope = globalThis as unknown as WorkerScope;
 const say = (message: FromWorker): void => scope.postMessage(message);
@@ -69,6 +74,10 @@ async function start({ config, log: options, scope }: ToWorker & { type: "start"
     if (agent.world.current.revision === 0) {
       log.log("warn", "no rules are in yet: requests are answered 503 (not synced) until they are");
     }
+    // Of reading settings, rules and the schema; later, and only when nobody waits for the 20 ms.
+    systemClock.after(SETTLE_MS, () => {
+      if (agent.observer.totals().inFlight === 0) releaseGarbage();
+    });
     say({
       type: "started",
       listening: {
