@@ -248,7 +248,7 @@ Deno.test("admin: POST /quitquitquit from this machine ends the agent, and from 
     return (await to(request, peer)).status;
   };
   for (const peer of ["10.0.0.5", "192.168.127.1", "::2", "fe80::1", "::ffff:10.127.0.1", undefined]) {
-    assert.equal(await ask(peer), 403, peer);
+    assert.equal(await ask(peer), 403, `${peer}`);
   }
   assert.equal(await ask("127.0.0.1", { headers: { origin: "http://evil.example" } }), 403);
   assert.equal(await ask("127.0.0.1", { headers: { "sec-fetch-site": "cross-site" } }), 403);

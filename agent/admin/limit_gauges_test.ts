@@ -6,7 +6,7 @@ import { limitGauges } from "./limit_gauges.ts";
 const NO = 4_294_967_295;
 
 Deno.test("limits of a cluster and their use are exposed, what has none is not", () => {
-  const endpoint = { active: 3, connections: 2, dialing: 1, waiting: null };
+  const endpoint = { active: 3, connections: 2, dialing: 1, waiting: null, shared: null };
   const limits = new ClusterLimits(new Map([["a", endpoint], ["b", endpoint]]));
   limits.update({ maxConnections: 10, maxPendingRequests: 5, maxRequests: NO, maxRetries: 4 });
   limits.pending = 1;

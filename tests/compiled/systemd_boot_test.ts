@@ -71,6 +71,8 @@ async function boot(prepare: string, before: readonly string[] = []): Promise<Ma
   const machine: Machine = {
     async run(...words) {
       const { code, stdout, stderr } = await new Deno.Command("nsenter", {
+        // systemd gives its services the same; a machine that tests may have another.
+        env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
         args: ["-t", await first(), "--all", "--", ...words],
       }).output();
       return { code, text: (new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr)).trim() };

@@ -44,7 +44,7 @@ for (const scenario of ["istioserver", "bookinfo", "kitchen_sink"]) {
   });
 }
 
-Deno.test("listeners of rules about little else, by our own decoder", async () => {
+Deno.test("listeners of rules about little else, by our own decoder", () => {
   const folder = new URL("istiod-2026-08-l4/", RECORDINGS);
   const codec = createCodec();
   const envelope = codec.decodeResponse(Deno.readFileSync(new URL("001-lds-1.bin", folder)), false);

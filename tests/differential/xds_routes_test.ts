@@ -102,7 +102,7 @@ interface Counts {
   routes: number;
 }
 
-async function countTables(server: string, expected: (json: Json) => Json): Promise<Counts> {
+function countTables(server: string, expected: (json: Json) => Json): Counts {
   const codec = createCodec();
   const counts: Counts = { answers: 0, tables: 0, compared: 0, hosts: 0, routes: 0 };
   for (const { path, resources, json } of recorded(codec, server, "rds")) {
@@ -185,7 +185,7 @@ function listenerOfJson(json: Json, tableOf: (table: Json) => Json): Json {
   };
 }
 
-async function countListeners(server: string, tableOf: (table: Json) => Json): Promise<Json> {
+function countListeners(server: string, tableOf: (table: Json) => Json): Json {
   const codec = createCodec();
   const counts = { answers: 0, listeners: 0, compared: 0, rds: 0, inline: 0, tcp: 0 };
   for (const { path, resources, json } of recorded(codec, server, "lds")) {
@@ -222,8 +222,8 @@ function istiodTable(json: Json): Json {
   return table;
 }
 
-Deno.test("recorded tables of istiod decode to what its protojson says", async () => {
-  assert.deepEqual(await countTables("istiod-2026-08", istiodTable), {
+Deno.test("recorded tables of istiod decode to what its protojson says", () => {
+  assert.deepEqual(countTables("istiod-2026-08", istiodTable), {
     answers: 39,
     tables: 100,
     compared: 86,
@@ -232,8 +232,8 @@ Deno.test("recorded tables of istiod decode to what its protojson says", async (
   });
 });
 
-Deno.test("recorded tables of Pilot 0.8.0 decode to what its protojson says", async () => {
-  assert.deepEqual(await countTables("pilot-0.8.0", tableOfPilot), {
+Deno.test("recorded tables of Pilot 0.8.0 decode to what its protojson says", () => {
+  assert.deepEqual(countTables("pilot-0.8.0", tableOfPilot), {
     answers: 46,
     tables: 74,
     compared: 74,
@@ -242,8 +242,8 @@ Deno.test("recorded tables of Pilot 0.8.0 decode to what its protojson says", as
   });
 });
 
-Deno.test("recorded tables of Pilot 1.0.9 decode to what its protojson says", async () => {
-  assert.deepEqual(await countTables("pilot-1.0.9", tableOfPilot), {
+Deno.test("recorded tables of Pilot 1.0.9 decode to what its protojson says", () => {
+  assert.deepEqual(countTables("pilot-1.0.9", tableOfPilot), {
     answers: 14,
     tables: 22,
     compared: 22,
@@ -252,8 +252,8 @@ Deno.test("recorded tables of Pilot 1.0.9 decode to what its protojson says", as
   });
 });
 
-Deno.test("recorded listeners of istiod decode to what its protojson says", async () => {
-  assert.deepEqual(await countListeners("istiod-2026-08", istiodTable), {
+Deno.test("recorded listeners of istiod decode to what its protojson says", () => {
+  assert.deepEqual(countListeners("istiod-2026-08", istiodTable), {
     answers: 37,
     listeners: 186,
     compared: 61,
@@ -263,8 +263,8 @@ Deno.test("recorded listeners of istiod decode to what its protojson says", asyn
   });
 });
 
-Deno.test("recorded listeners of Pilot 0.8.0 decode to what its protojson says", async () => {
-  assert.deepEqual(await countListeners("pilot-0.8.0", tableOfPilot), {
+Deno.test("recorded listeners of Pilot 0.8.0 decode to what its protojson says", () => {
+  assert.deepEqual(countListeners("pilot-0.8.0", tableOfPilot), {
     answers: 31,
     listeners: 159,
     compared: 159,
@@ -274,8 +274,8 @@ Deno.test("recorded listeners of Pilot 0.8.0 decode to what its protojson says",
   });
 });
 
-Deno.test("recorded listeners of Pilot 1.0.9 decode to what its protojson says", async () => {
-  assert.deepEqual(await countListeners("pilot-1.0.9", tableOfPilot), {
+Deno.test("recorded listeners of Pilot 1.0.9 decode to what its protojson says", () => {
+  assert.deepEqual(countListeners("pilot-1.0.9", tableOfPilot), {
     answers: 4,
     listeners: 33,
     compared: 33,
@@ -286,7 +286,7 @@ Deno.test("recorded listeners of Pilot 1.0.9 decode to what its protojson says",
 });
 
 /** The table of that name in one recorded answer. */
-async function tableIn(path: string, name: string): Promise<RouteConfiguration> {
+function tableIn(path: string, name: string): RouteConfiguration {
   const codec = createCodec();
   const bytes = Deno.readFileSync(new URL(path, RECORDINGS));
   const raw = codec.decodeResponse(bytes, false).resources.find((r) => r.name === name);
@@ -294,20 +294,20 @@ async function tableIn(path: string, name: string): Promise<RouteConfiguration> 
   return tableOf(codec, raw, path);
 }
 
-Deno.test("0.8.0: weights above 100 in all, no timeout means Envoy's, http_proxy is called 0", async () => {
-  const before = await tableIn("pilot-0.8.0/v2/istioserver/basic/004-rds.bin", "8084");
+Deno.test("0.8.0: weights above 100 in all, no timeout means Envoy's, http_proxy is called 0", () => {
+  const before = tableIn("pilot-0.8.0/v2/istioserver/basic/004-rds.bin", "8084");
   const weights = (table: RouteConfiguration) =>
     table.virtualHosts[0]?.routes[0]?.route?.weightedClusters?.clusters.map((c) => c.weight);
   assert.deepEqual(weights(before), [25, 25, 50]);
   assert.equal(before.virtualHosts[0]?.routes[0]?.route?.timeout, undefined);
-  const zeroed = await tableIn("pilot-0.8.0/v2/istioserver/updates/010-rds.bin", "8084");
+  const zeroed = tableIn("pilot-0.8.0/v2/istioserver/updates/010-rds.bin", "8084");
   assert.deepEqual(weights(zeroed), [100, 100, 100]);
-  const proxy = await tableIn("pilot-0.8.0/v2/bookinfo/basic/005-rds.bin", "0");
+  const proxy = tableIn("pilot-0.8.0/v2/bookinfo/basic/005-rds.bin", "0");
   assert.equal(proxy.virtualHosts.length, 5);
 });
 
-Deno.test("istiod: a route's origin is table, version, virtual host by name, index, and the rule", async () => {
-  const table = await tableIn("istiod-2026-08/istioserver/sotw/004-rds-1.bin", "8084");
+Deno.test("istiod: a route's origin is table, version, virtual host by name, index, and the rule", () => {
+  const table = tableIn("istiod-2026-08/istioserver/sotw/004-rds-1.bin", "8084");
   assert.deepEqual(table.virtualHosts[0]?.routes[0]?.origin, {
     kind: "RouteConfiguration",
     resource: "8084",

@@ -163,11 +163,11 @@ for (const [name, { up, down, requests, opened }] of sessions) {
     const server = busy("server", 0);
     server.side.receive(bytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
     feed(server.side, concat(...up), 1000);
-    assert.equal(server.side.connection.failed, false, server.side.handler.lines.at(-1));
+    assert.equal(server.side.connection.failed, false, server.side.handler.lines.at(-1) ?? "");
     assert.equal(server.side.handler.streams.size, requests);
     const client = busy("client", opened);
     feed(client.side, concat(...down), 1000);
-    assert.equal(client.side.connection.failed, false, client.side.handler.lines.at(-1));
+    assert.equal(client.side.connection.failed, false, client.side.handler.lines.at(-1) ?? "");
     assert.ok(client.ended.size > 0);
   });
 

@@ -383,7 +383,7 @@ const CORPUS: readonly (readonly [path: string, runs: number, also?: readonly st
 
 for (const [path, numRuns, also] of CORPUS) {
   Deno.test(`${path}: damaged on the way`, async () => {
-    const recording = await readRecording(path, also);
+    const recording = readRecording(path, also);
     const whole = await play(recording, []);
     await fc.assert(
       fc.asyncProperty(fc.array(hurt, { minLength: 1, maxLength: 5 }), async (hurts) => {
@@ -475,13 +475,13 @@ const REGRESSIONS: readonly (readonly [what: string, path: string, ...hurts: Hur
 
 for (const [what, path, ...hurts] of REGRESSIONS) {
   Deno.test(`damaged on the way: ${what}`, async () => {
-    const recording = await readRecording(`istiod-2026-08/${path}`);
+    const recording = readRecording(`istiod-2026-08/${path}`);
     assert.equal(await play(recording, hurts), await play(recording, []));
   });
 }
 
 Deno.test("damaged on the way: what came before bytes that are no response is in force at once", async () => {
-  const recording = await readRecording("istiod-2026-08/istioserver/updates");
+  const recording = readRecording("istiod-2026-08/istioserver/updates");
   const run = new Run(recording);
   try {
     await run.plane.opened();

@@ -24,7 +24,7 @@ const RECORDINGS = [
 
 for (const path of RECORDINGS) {
   Deno.test(`kept world of ${path}: read again it is the same`, async () => {
-    const recording = await readRecording(path);
+    const recording = readRecording(path);
     const plane = new RecordedPlane(recording);
     const base = configOf();
     const address = { text: "grpc://pilot.test:15010", scheme: "grpc", host: "pilot.test", port: 15010 } as const;

@@ -38,7 +38,7 @@ async function replaying(
   test: (replay: Replay) => Promise<void> | void,
   also: readonly string[] = [],
 ): Promise<void> {
-  const recording = await readRecording(path, also);
+  const recording = readRecording(path, also);
   const plane = new RecordedPlane(recording);
   const clock = new ManualClock(1_000_000);
   const world = createWorldHolder(clock);

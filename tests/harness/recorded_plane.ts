@@ -5,7 +5,7 @@
  *
  * @example
  * ```ts ignore
- * const plane = new RecordedPlane(await readRecording("istiod-2026-08/istioserver/updates"));
+ * const plane = new RecordedPlane(readRecording("istiod-2026-08/istioserver/updates"));
  * const source = start({ ...input, openTransport: plane.openTransport });
  * await plane.opened();
  * await plane.play("start");
@@ -57,7 +57,7 @@ interface Transcript {
 }
 
 /** `path`: a folder below tests/recordings; `also`: single answers of other recordings, for names that this one was not asked for. */
-export async function readRecording(path: string, also: readonly string[] = []): Promise<Recording> {
+export function readRecording(path: string, also: readonly string[] = []): Recording {
   const schema = loadSchema();
   const generation = path.startsWith("istiod") ? "v3" : "v2";
   const delta = /\/(updates-)?delta$/.test(path);

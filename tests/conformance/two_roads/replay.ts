@@ -25,7 +25,7 @@ export async function replay(
   scenario: Scenario,
   each: (step: string, program: Program) => void,
 ): Promise<void> {
-  const recording = await readRecording(scenario.path, scenario.also);
+  const recording = readRecording(scenario.path, scenario.also);
   const plane = new RecordedPlane(recording);
   const clock = new ManualClock(1_000_000);
   const address = {
