@@ -137,6 +137,45 @@ export class MessageHead {
     return n;
   }
 
+  /** Becomes the same as `from`, which has at most as many lines as there is room for, in its own buffer. */
+  become(from: MessageHead): void {
+    const { start, end, count } = from;
+    if (this.buf.length < end) this.buf = Buffer.allocUnsafeSlow(end);
+    this.buf.set(
+      from.buf.length === end ? from.buf : new Uint8Array(from.buf.buffer, from.buf.byteOffset, end),
+    );
+    for (let i = 0; i < 4 * count; i++) this.spans[i] = from.spans[i]!;
+    for (let i = 0; i < count; i++) this.kinds[i] = from.kinds[i]!;
+    this.#text = from.text;
+    this.start = start;
+    this.end = end;
+    this.count = count;
+    this.minor = from.minor;
+    this.methodEnd = from.methodEnd;
+    this.targetStart = from.targetStart;
+    this.targetEnd = from.targetEnd;
+    this.status = from.status;
+    this.reasonStart = from.reasonStart;
+    this.reasonEnd = from.reasonEnd;
+    this.contentLength = from.contentLength;
+    this.chunked = from.chunked;
+    this.hostIndex = from.hostIndex;
+    this.hostCount = from.hostCount;
+    this.close = from.close;
+    this.keepAlive = from.keepAlive;
+    this.upgrade = from.upgrade;
+    this.upgradeIndex = from.upgradeIndex;
+    this.expectContinue = from.expectContinue;
+    this.badExpect = from.badExpect;
+    this.forwardedForIndex = from.forwardedForIndex;
+    this.requestIdIndex = from.requestIdIndex;
+    this.userAgentIndex = from.userAgentIndex;
+    this.contentTypeIndex = from.contentTypeIndex;
+    this.hasForwardedProto = from.hasForwardedProto;
+    this.hasEnvoy = from.hasEnvoy;
+    this.transferEncodings = from.transferEncodings;
+  }
+
   reset(buf: Uint8Array, start: number): void {
     this.buf = buf;
     this.start = start;

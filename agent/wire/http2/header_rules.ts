@@ -178,6 +178,17 @@ export class HeadBuilder implements FieldSink {
     return this.#problem;
   }
 
+  /** `head` is one that was finished before. */
+  again(
+    head: MessageHead,
+    known: { readonly https: boolean; readonly connect: boolean },
+    endStream: boolean,
+  ): void {
+    this.https = known.https;
+    this.connect = known.connect;
+    head.chunked = !endStream && head.contentLength < 0 && !this.connect;
+  }
+
   #field(nameLength: number, valueLength: number, kind: number): void {
     const head = this.#head!;
     const start = this.at;

@@ -2,6 +2,7 @@
  * The hearing half of a connection: what each frame means for its stream (RFC 9113 sections 5 and 6), told to the {@link Http2Handler}.
  */
 import { latin1, type MessageHead } from "../http1/head.ts";
+import { BlockMemo } from "./block_memo.ts";
 import { checkAnswer, checkData, checkTrailers } from "./answer_rules.ts";
 import * as floods from "./floods.ts";
 import type { FrameTarget } from "./frame_reader.ts";
@@ -25,7 +26,11 @@ function builderOf(maxListSize: number): HeadBuilder {
 export class Receiving implements FrameTarget {
   readonly #decoder = new HpackDecoder(DEFAULT_TABLE_SIZE);
   readonly #builder: HeadBuilder;
+  readonly #heads = new BlockMemo();
+  readonly #trailers = new BlockMemo();
   #dataEnds = false;
+  /** Problem of the head that was decoded last; 0: none. */
+  #wrong = 0;
 
   constructor(readonly session: Session) {
     this.#builder = builderOf(session.limits.maxHeaderListSize);
@@ -114,9 +119,9 @@ export class Receiving implements FrameTarget {
     session.floods.earn(floods.PING, 1);
     const isTrailers = stream.headReceived;
     const head = session.heads.take();
-    const trouble = this.#decode(head, isTrailers ? TRAILERS : RESPONSE, buf, start, end);
+    const trouble = this.#decode(head, isTrailers ? TRAILERS : RESPONSE, buf, start, end, endStream);
     if (trouble < 0) return trouble;
-    let wrong = this.#builder.finish(endStream);
+    let wrong = this.#wrong;
     if (wrong === 0) wrong = fault;
     if (wrong === 0) {
       wrong = isTrailers ? checkTrailers(stream, endStream) : checkAnswer(stream, head, endStream);
@@ -145,9 +150,9 @@ export class Receiving implements FrameTarget {
     const refusal = session.streams.admit(id);
     if (refusal < 0 && problem.problemOf(refusal).scope === "connection") return refusal;
     const head = session.heads.take();
-    const trouble = this.#decode(head, session.server ? REQUEST : RESPONSE, buf, start, end);
+    const trouble = this.#decode(head, session.server ? REQUEST : RESPONSE, buf, start, end, endStream);
     if (trouble < 0) return trouble;
-    const wrong = this.#builder.finish(endStream);
+    const wrong = this.#wrong;
     if (refusal !== 0) {
       session.heads.give(head);
       return refusal === IGNORE ? session.floods.spend(floods.CLOSED) : refusal;
@@ -186,15 +191,34 @@ export class Receiving implements FrameTarget {
     return number;
   }
 
+  /** Gives a problem of the connection, and leaves one of the stream in `#wrong`. */
   #decode(
     head: MessageHead,
     mode: typeof REQUEST | typeof RESPONSE | typeof TRAILERS,
     buf: Uint8Array,
     start: number,
     end: number,
+    endStream: boolean,
   ): number {
-    this.#builder.begin(head, mode);
-    return this.#decoder.decode(buf, start, end, this.#builder);
+    const builder = this.#builder;
+    const { table } = this.#decoder;
+    const memo = mode === TRAILERS ? this.#trailers : this.#heads;
+    const known = memo.find(buf, start, end, table);
+    if (known !== null) {
+      head.become(known.head);
+      builder.again(head, known, endStream);
+      this.#wrong = 0;
+      return 0;
+    }
+    const { count } = table;
+    builder.begin(head, mode);
+    const trouble = this.#decoder.decode(buf, start, end, builder);
+    if (trouble < 0) return trouble;
+    this.#wrong = builder.finish(endStream);
+    if (this.#wrong === 0) {
+      memo.note({ head, https: builder.https, connect: builder.connect }, buf, start, end, table, count);
+    }
+    return 0;
   }
 
   reset(id: number, code: number): number {
@@ -238,6 +262,9 @@ export class Receiving implements FrameTarget {
     session.settingsAcknowledged = true;
     if (session.limits.headerTableSize !== DEFAULT_TABLE_SIZE) {
       this.#decoder.allow(session.limits.headerTableSize);
+      // The next block has to begin with the new size.
+      this.#heads.forget();
+      this.#trailers.forget();
     }
     return 0;
   }
