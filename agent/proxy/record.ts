@@ -3,6 +3,11 @@ import type { RequestRecord } from "../observe/types.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 
+const GRPC_COUNTERS: readonly string[] = Array.from(
+  { length: 17 },
+  (_, status) => `grpc_status_${status}_total`,
+);
+
 export function record(proxy: ProxyContext, ex: Exchange): void {
   const { head, responder, body } = ex;
   const duration = proxy.clock.monotonic() - ex.startMs;
@@ -32,7 +37,7 @@ export function record(proxy: ProxyContext, ex: Exchange): void {
     grpcStatus: ex.grpcStatus < 0 ? undefined : ex.grpcStatus,
   };
   if (ex.grpcStatus >= 0) {
-    proxy.observer.count(`grpc_status_${ex.grpcStatus > 16 ? "other" : ex.grpcStatus}_total`);
+    proxy.observer.count(GRPC_COUNTERS[ex.grpcStatus] ?? "grpc_status_other_total");
   }
   proxy.observer.request(result);
 }

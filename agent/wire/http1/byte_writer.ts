@@ -2,7 +2,8 @@
 import { Buffer } from "node:buffer";
 import { latin1 } from "./head.ts";
 
-type Latin1Writer = { latin1Write(text: string, at: number, length: number): number };
+/** Strings have many inner forms: looked up on each of them, the method costs more than the copying. */
+const { charCodeAt } = String.prototype;
 
 export class ByteWriter {
   buf: Buffer;
@@ -26,11 +27,7 @@ export class ByteWriter {
     this.ensure(n);
     const buf = this.buf;
     let at = this.length;
-    if (n > 40) {
-      (buf as unknown as Latin1Writer).latin1Write(s, at, n);
-    } else {
-      for (let i = 0; i < n; i++) buf[at++] = s.charCodeAt(i);
-    }
+    for (let i = 0; i < n; i++) buf[at++] = charCodeAt.call(s, i);
     this.length += n;
   }
 

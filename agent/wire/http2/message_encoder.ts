@@ -39,6 +39,7 @@ const NO_BYTES = new Uint8Array(0);
 export class MessageEncoder {
   readonly #hpack: HpackEncoder;
   readonly #memo = new HeadMemo();
+  readonly #trailers = new HeadMemo();
   #text: Uint8Array = NO_BYTES;
 
   constructor(hpack: HpackEncoder) {
@@ -59,7 +60,7 @@ export class MessageEncoder {
     const usual = !https && protocol === "";
     let pos = usual ? memo.again(hpack, out, head, 0) : -1;
     if (pos < 0) pos = this.#request(out, head, https, protocol);
-    this.#lines(out, head, pos, HOST);
+    this.#lines(out, head, pos, HOST, memo);
     if (protocol !== "") return CONNECT_METHOD;
     switch (head[0]) {
       case 67:
@@ -117,20 +118,20 @@ export class MessageEncoder {
       pos = head.indexOf(10, 12) + 1;
       memo.note(pos, status === 200 ? hpack.indexed(out, OK) : this.#pseudo(out, STATUS_NAME, head, 9, 12));
     }
-    this.#lines(out, head, pos, -1);
+    this.#lines(out, head, pos, -1, memo);
     return status;
   }
 
   /** Encodes trailer lines; an empty line at their end is optional. */
   trailers(out: Output, lines: Uint8Array): void {
+    const memo = this.#trailers;
     this.#hpack.beginBlock(out);
-    let pos = 0;
-    while (pos < lines.length && lines[pos] !== 13) pos = this.#line(out, lines, pos, -1, null);
+    memo.begin();
+    this.#lines(out, lines, 0, -1, memo);
   }
 
-  #lines(out: Output, buf: Uint8Array, from: number, skip: number): void {
+  #lines(out: Output, buf: Uint8Array, from: number, skip: number, memo: HeadMemo): void {
     const hpack = this.#hpack;
-    const memo = this.#memo;
     let pos = from;
     while (pos < buf.length && buf[pos] !== 13) {
       const next = memo.again(hpack, out, buf, pos);
@@ -140,7 +141,7 @@ export class MessageEncoder {
   }
 
   /** Encodes a line, unless its kind is `skip`; position after it. */
-  #line(out: Output, buf: Uint8Array, from: number, skip: number, memo: HeadMemo | null): number {
+  #line(out: Output, buf: Uint8Array, from: number, skip: number, memo: HeadMemo): number {
     const length = buf.length;
     let pos = from;
     while (pos < length && buf[pos] !== 58) pos++;
@@ -154,7 +155,7 @@ export class MessageEncoder {
     const leftOut = kind !== OTHER && (kind === skip || isConnectionField(kind) ||
       kind === TE && !equalsIgnoreCase(buf, value, valueEnd, "trailers"));
     const code = leftOut ? LEFT_OUT : this.#hpack.field(out, buf, from, nameEnd, value, valueEnd);
-    if (memo !== null) memo.note(pos + 2, code);
+    memo.note(pos + 2, code);
     return pos + 2;
   }
 
