@@ -73,6 +73,8 @@ const undecodable: readonly (readonly [string, keyof Messages, readonly number[]
   ["a nested length beyond its message", "RouteConfiguration", [0x12, 2, 0x0a, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1]],
   ["a string that is not UTF-8", "Locality", [0x0a, 1, 0xff]],
   ["a group without an end", "Locality", [0x2b]],
+  ["a tag beyond 32 bits", "Locality", [0x8a, 0x80, 0x80, 0x80, 0x10, 0]],
+  ["a length beyond 31 bits", "Locality", [0x0a, 0x80, 0x80, 0x80, 0x80, 0x10]],
   ["wire type 7", "Locality", [0x0f]],
 ];
 for (const [what, name, bytes] of undecodable) {

@@ -136,6 +136,7 @@ export function startAds(input: DiscoveryInput, options: AdsOptions): DiscoveryS
     try {
       codec ??= await loaded("the schema of xDS", options.openCodec ?? openCodec);
     } catch (error) {
+      dial.abort();
       opening.then((stream) => stream.close(), () => {});
       throw error;
     }

@@ -14,7 +14,7 @@ import { OFFLINE_PORTS } from "../../tests/harness/discovery_ports.ts";
 import { configOf } from "../../tests/harness/world.ts";
 import type { ControlPlaneAddress } from "../settings/types.ts";
 import type { Generation } from "../xds/types.ts";
-import { startAds } from "./ads.ts";
+import { type AdsOptions, startAds } from "./ads.ts";
 import type { DiscoveryInput, DiscoverySource, Publication, SourceStatus, TypeStatus } from "./types.ts";
 
 export const A = "outbound|80||a.test";
@@ -51,6 +51,7 @@ export interface AdsRigOptions {
   readonly config?: Partial<ReturnType<typeof configOf>["discovery"]>;
   readonly publish?: DiscoveryInput["publish"];
   readonly openTransport?: DiscoveryInput["openTransport"];
+  readonly openCodec?: AdsOptions["openCodec"];
 }
 
 /** Runs a test against a source; at the end nothing may be left: no timer, no open call. */
@@ -81,7 +82,12 @@ export async function withAds(options: AdsRigOptions, test: (rig: AdsRig) => Pro
       for (let i = 0; i < 10; i++) await Promise.resolve();
     },
   };
-  const source = startAds(input, { generation, name: "test", addresses, openCodec: peer.openCodec });
+  const source = startAds(input, {
+    generation,
+    name: "test",
+    addresses,
+    openCodec: options.openCodec ?? peer.openCodec,
+  });
   const rig: AdsRig = {
     clock,
     peer,

@@ -306,6 +306,24 @@ Deno.test("a part of the agent that cannot be loaded is told as that, and no con
   });
 });
 
+Deno.test("the call goes out while the schema is loaded, and is closed when that cannot be", async () => {
+  const schema = Promise.withResolvers<never>();
+  await withAds({ openCodec: () => schema.promise }, async (rig) => {
+    assert.equal(rig.peer.last.open, true);
+    schema.reject(new Error("Module not found"));
+    await settled();
+    assert.equal(rig.peer.last.closed, true);
+    assert.deepEqual(rig.codes(), ["D215"]);
+    assert.match(rig.status().reason ?? "", /Cannot load the schema of xDS: Module not found/);
+  });
+  const late = Promise.withResolvers<never>();
+  await withAds({ openCodec: () => late.promise, accepting: false }, async (rig) => {
+    late.reject(new Error("Module not found"));
+    await settled();
+    assert.equal(rig.peer.last.target.signal?.aborted, true);
+  });
+});
+
 Deno.test("refresh: ends a wait, or the stream that stands, and resolves when it is synced again", async () => {
   await withAds({ accepting: false }, async ({ peer, source, pass, status }) => {
     peer.last.refuse(denied());
