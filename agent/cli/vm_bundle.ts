@@ -43,6 +43,8 @@ export interface Bundle {
 /** Where istiod is when nothing says it (Istio's own default). */
 const ISTIOD = "istiod.istio-system.svc:15012";
 
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
 /** Variables of Istio's own agent that mean nothing here. */
 const NOT_HERE: Readonly<Record<string, string>> = {
   ISTIO_META_DNS_CAPTURE: "no DNS is captured",
@@ -55,7 +57,12 @@ export function readBundle(files: ReadonlyMap<string, string>): Bundle {
   const left: string[] = [];
   const env = parseEnvironment(files.get("cluster.env") ?? "", problems);
   const { discoveryAddress, proxyMetadata } = meshConfig(files.get("mesh.yaml"), problems);
-  for (const [name, value] of proxyMetadata) if (!env.has(name)) env.set(name, value);
+  for (const [name, value] of proxyMetadata) {
+    // It becomes a line of a file that systemd reads, and root's shell.
+    if (!VARIABLE.test(name)) {
+      problems.push(`mesh.yaml: proxyMetadata has ${JSON.stringify(name)}, which is no name of a variable`);
+    } else if (!env.has(name)) env.set(name, value);
+  }
   const given = (name: string) => env.get(name) || undefined;
 
   const metadata = new Map<string, string>();

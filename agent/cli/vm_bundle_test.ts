@@ -171,3 +171,19 @@ Deno.test("bundle: what cannot be read is told with its place", () => {
     "root-cert.pem has no certificate",
   ]);
 });
+
+Deno.test("bundle: a name that would be more than a name in the unit's environment file is a problem", () => {
+  const { metadata, problems } = read({
+    "mesh.yaml": `defaultConfig:
+  proxyMetadata:
+    "ISTIO_META_A=1\\nLD_PRELOAD": /tmp/evil.so
+    "ISTIO_META_B; reboot; C": "1"
+    ISTIO_META_GOOD: "1"
+`,
+  });
+  assert.deepEqual([...metadata.keys()], ["ISTIO_META_GOOD"]);
+  assert.deepEqual(problems, [
+    'mesh.yaml: proxyMetadata has "ISTIO_META_A=1\\nLD_PRELOAD", which is no name of a variable',
+    'mesh.yaml: proxyMetadata has "ISTIO_META_B; reboot; C", which is no name of a variable',
+  ]);
+});
