@@ -92,9 +92,9 @@ async function textOf(path: string, optional = false): Promise<string | undefine
   }
 }
 
-/** A DNS label, as names of Kubernetes are; a pod's may have dots. */
+/** A DNS label, as names of Kubernetes are; a pod's and a service account's may have dots. */
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const POD_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+const DOTTED_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 async function setupOf(
   args: ParsedArgs,
@@ -124,7 +124,7 @@ async function setupOf(
 
   const hostname = (await textOf(joinPath(root, "/etc/hostname"), true))?.trim().toLowerCase();
   const name = args.get("name") ?? hostname;
-  if (name === undefined || !POD_NAME.test(name)) {
+  if (name === undefined || !DOTTED_NAME.test(name)) {
     errors.push(
       `Cannot name this workload "${
         name ?? ""
@@ -148,6 +148,11 @@ async function setupOf(
       errors.push(`Cannot use ISTIO_SERVICE_CIDR "${range}" of cluster.env: want a range such as 10.0.0.0/8`);
     }
   }
+  const account = args.get("service-account");
+  const accountName = account ?? bundle?.metadata.get("ISTIO_META_SERVICE_ACCOUNT");
+  if (accountName !== undefined && !DOTTED_NAME.test(accountName)) {
+    errors.push(`Cannot use service account "${accountName}": want small letters, digits, - and .`);
+  }
   const ports = args.get("service-ports");
   const reading = ports === undefined ? undefined : readServicePorts(ports);
   if (reading !== undefined && "problem" in reading) {
@@ -162,7 +167,6 @@ async function setupOf(
   if (rootCert !== undefined && !rootCert.includes("-----BEGIN CERTIFICATE-----")) {
     return { errors: [`Cannot use --root-cert "${rootCertFile}": it has no certificate; want PEM`] };
   }
-  const account = args.get("service-account");
   return {
     setup: {
       type,

@@ -329,6 +329,11 @@ Deno.test("vm init: wrong usage, all of it at once and nothing written", async (
     /--type "pilotv4": want pilot, pilotv2, pilotv3/,
   );
   assert.match((await vm.init("--pilot", "grpc://a", "--ip", "1.2.3")).notes, /Cannot use --ip "1\.2\.3"/);
+  // It is printed as part of a command.
+  assert.match(
+    (await vm.init(...PLAIN, "--service-account", "a; reboot")).notes,
+    /^Cannot use service account "a; reboot": want small letters, digits, - and \.$/m,
+  );
   assert.match(
     (await vm.init(...PLAIN, "--service-ports", "rest:x")).notes,
     /^Cannot use --service-ports "rest:x": /,
