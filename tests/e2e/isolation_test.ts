@@ -162,6 +162,43 @@ Deno.test("a worker that dies comes back on its ports, with the reason told", as
   assert.doesNotMatch(stderr, /Uncaught/);
 });
 
+Deno.test("a worker that dies under load: until it is back connections break, no answer is a wrong one", async () => {
+  await using upstream = startUpstream(echoing("v1"));
+  await using conf = await makeConf({
+    files: { "rules/a.yaml": serviceEntry("svc.test", 80, { v1: upstream.port }) },
+  });
+  await using agent = await startAgentProcess(["run", "--config", conf.path], FAILING);
+  const seen = { answered: 0, broken: 0, brokenWhenBack: 0 };
+  const others: string[] = [];
+  let back = false;
+  let over = false;
+  const load = async (): Promise<void> => {
+    while (!over) {
+      const wasBack = back;
+      const answer = await askOnce(agent.http, proxyGet("svc.test", "/", "Connection: close\r\n")).catch(() =>
+        undefined
+      );
+      if (answer === undefined) seen[wasBack ? "brokenWhenBack" : "broken"]++;
+      else if (answer.status === 200 && answer.header("x-instance") === "v1") seen.answered++;
+      // The rules of the new worker are not in yet.
+      else if (answer.status !== 503) others.push(`${answer.status} ${answer.body}`);
+    }
+  };
+  const clients = Array.from({ length: 8 }, load);
+  await until(() => seen.answered >= 50, "answers");
+  await conf.write("fail", "once");
+  await agent.line(/info the agent is back/);
+  back = true;
+  const before = seen.answered;
+  await until(() => seen.answered >= before + 50, "answers of the new worker");
+  over = true;
+  await Promise.all(clients);
+  assert.deepEqual(others, []);
+  assert.ok(seen.broken > 0, "the load met the death");
+  assert.equal(seen.brokenWhenBack, 0);
+  assert.equal((await agent.stop()).code, 0);
+});
+
 Deno.test("a worker that dies again and again ends the process with the reason", async () => {
   await using conf = await makeConf();
   await using agent = await startAgentProcess(["run", "--config", conf.path], FAILING);
