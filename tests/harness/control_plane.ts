@@ -39,6 +39,8 @@ export interface ControlPlaneOptions {
   readonly delta?: boolean;
   /** Port of the explicit-proxy listener among the resources; default none. */
   readonly httpProxyPort?: number;
+  /** true = listens only once it serves something, as Pilot does when it knows its services; needs `port`. */
+  readonly servesFirst?: boolean;
   /** Address that it listens on; default 127.0.0.1. */
   readonly host?: string;
   /** Words in front of its command, such as `ip netns exec NAME`. */
@@ -155,7 +157,7 @@ const WAIT_MS = 20_000;
 
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const plane = new PlaneProcess(options);
-  await plane.listening();
+  if (options.servesFirst !== true) await plane.listening();
   return plane;
 }
 
@@ -174,13 +176,14 @@ class PlaneProcess implements ControlPlane {
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
-    const { temper, port = 0, delta, host = "127.0.0.1", before = [] } = options;
+    const { temper, port = 0, delta, servesFirst, host = "127.0.0.1", before = [] } = options;
+    this.port = port;
     const [program = "node", ...words] = [...before, "node"];
     this.#child = new Deno.Command(program, {
       args: [
         ...words,
         MAIN,
-        JSON.stringify({ temper, port, host, ...(delta === undefined ? {} : { delta }) }),
+        JSON.stringify({ temper, port, host, delta, servesFirst }),
       ],
       // Nothing of the test's own environment: grpc-js would read proxies from it.
       clearEnv: true,

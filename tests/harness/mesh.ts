@@ -134,7 +134,8 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
           );
       },
       async restartPlane(yaml) {
-        plane = await startControlPlane({ temper, port: plane.port });
+        // The agent may be there at once: one that knew of nothing yet would tell it so.
+        plane = await startControlPlane({ temper, port: plane.port, servesFirst: true });
         await plane.serve(yaml);
       },
       load: () => startLoad(agent.http),

@@ -104,6 +104,16 @@ const listener = net.createServer((socket) => {
   injector.injectConnection(connection);
 });
 
+let listens = false;
+
+function listen() {
+  if (listens) return;
+  listens = true;
+  listener.listen(options.port ?? 0, options.host ?? "127.0.0.1", () => {
+    report({ kind: "listening", port: listener.address().port });
+  });
+}
+
 // ---------------------------------------------------------------- commands
 
 const COMMANDS = {
@@ -111,6 +121,7 @@ const COMMANDS = {
   set({ resources, push }) {
     const change = store.replace(resources);
     store.advance();
+    listen();
     if (push !== false) { for (const stream of streams) stream.push(change); }
   },
   /** The same once more with a new version; with `types` only these count as changed. */
@@ -164,6 +175,4 @@ readline.createInterface({ input: process.stdin }).on("line", (line) => {
   report({ kind: "done", id });
 }).on("close", () => process.exit(0));
 
-listener.listen(options.port ?? 0, options.host ?? "127.0.0.1", () => {
-  report({ kind: "listening", port: listener.address().port });
-});
+if (!options.servesFirst) listen();
