@@ -75,9 +75,13 @@ judged(
       let log = "";
       const decoder = new TextDecoder();
       const reading = (async () => {
+        let told = false;
         for await (const piece of child.stderr) {
           log += decoder.decode(piece);
-          if (log.includes("rules in force")) child.kill("SIGTERM");
+          if (told || !log.includes("rules in force")) continue;
+          // Once: a second signal means "at once", and is no clean end.
+          told = true;
+          child.kill("SIGTERM");
         }
       })();
       await within(reading, "the end of the agent", 20_000);
