@@ -60,13 +60,15 @@ judged(
     assert.ok(allowed.has("connect") && !allowed.has("mount") && !allowed.has("sched_setaffinity"));
 
     const directory = await Deno.makeTempDir();
+    const conf = `${directory}/conf`;
     try {
-      await Deno.writeTextFile(`${directory}/chassis.yaml`, "cse.mesh.accessLog: 'off'\n");
-      await Deno.mkdir(`${directory}/rules`);
+      await Deno.mkdir(`${conf}/rules`, { recursive: true });
+      await Deno.writeTextFile(`${conf}/chassis.yaml`, "cse.mesh.accessLog: 'off'\n");
+      // Outside of what the agent watches, or each call that it makes would be an event that it makes more calls for.
       const trace = `${directory}/trace`;
       const child = new Deno.Command(judge("strace"), {
         args: [
-          ...["-f", "-D", "-qq", "-o", trace, ...agentCommand(), "run", "--config", directory],
+          ...["-f", "-D", "-qq", "-o", trace, ...agentCommand(), "run", "--config", conf],
           ...["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
         ],
         stdout: "null",
