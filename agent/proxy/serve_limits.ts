@@ -1,4 +1,4 @@
-/** The one list of what the serve engine cannot do; README and the conformance tests are made from it. */
+/** The one list of what the serve engine cannot do; the conformance tests are made from it. */
 
 export interface ServeLimit {
   readonly id: string;

@@ -1,6 +1,6 @@
 /**
- * Every setting: its key, form, default, spellings in Mesher's files, variables and flag. Reading, `--print-config`, the
- * README's table and the permission list all iterate over this.
+ * Every setting: its key, form, default, spellings in Mesher's files, variables and flag. Reading, `--print-config`,
+ * the table of docs/settings.md and the permission list all iterate over this.
  *
  * One variable overrides each key: `CSE_` and the key without its root, in capitals, with `_` for `.` and `-`:
  * `cse.protocols.rest-admin.listenAddress` is `CSE_PROTOCOLS_REST_ADMIN_LISTENADDRESS`, `router.infra` is `CSE_ROUTER_INFRA`.

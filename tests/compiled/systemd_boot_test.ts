@@ -166,7 +166,7 @@ async function machineThatBoots(t: Deno.TestContext): Promise<void> {
   });
 }
 
-/** The bundle of the README's machine, in the words of istioctl; istiod without TLS. */
+/** The bundle of the machine in docs/deploy.md, in the words of istioctl; istiod without TLS. */
 function bundle(ip: string, plane: string, rootCert: string): Record<string, string> {
   return {
     "cluster.env": `CANONICAL_SERVICE='web'
@@ -190,9 +190,9 @@ SERVICE_ACCOUNT='web'
 }
 
 async function walkThrough(): Promise<void> {
-  const readme = await Deno.readTextFile(new URL("README.md", root));
-  const commands = /^```sh\n(# 2\. on the machine, as root\n[\s\S]*?)^```/m.exec(readme)![1]!;
-  const shown = /^\$ mesh-agent vm init --from bundle\n([\s\S]*?)^\.\.\.$/m.exec(readme)![1]!;
+  const page = await Deno.readTextFile(new URL("docs/deploy.md", root));
+  const commands = /^```sh\n(# 2\. on the machine, as root\n[\s\S]*?)^```/m.exec(page)![1]!;
+  const shown = /^\$ mesh-agent vm init --from bundle\n([\s\S]*?)^\.\.\.$/m.exec(page)![1]!;
 
   await using net = await twoNamespaces({ applications: { v1: 8081 } });
   const [plane] = net.planes;
@@ -252,7 +252,7 @@ echo "127.0.0.1 localhost" >etc/hosts`;
       "stat -c '%U %G %a' /etc/mesh-agent/certs/*; systemctl is-enabled mesh-agent",
     );
     assert.equal(rights.text, "root mesh-agent 640\nroot mesh-agent 640\nenabled");
-    const doctor = /^`(\(set -a; .* doctor .*\))`\.$/m.exec(readme)![1]!;
+    const doctor = /^`(\(set -a; .* doctor .*\))`\.$/m.exec(page)![1]!;
     const looked = await machine.run("sh", "-c", doctor);
     assert.equal(looked.code, 0, looked.text);
     assert.doesNotMatch(looked.text, /^(fail|warn)/m);
@@ -282,7 +282,7 @@ const may = await mayMakeNamespaces() && await has("/lib/systemd/systemd");
 for (
   const [name, fn] of [
     ["systemd boots a machine with the unit, reloads, restarts and stops it", machineThatBoots],
-    ["the README's lines for a VM, on a machine that systemd booted", walkThrough],
+    ["the lines of docs/deploy.md for a VM, on a machine that systemd booted", walkThrough],
   ] as const
 ) {
   if (may) judged(name, ["systemd-analyze", "curl", "node"], fn);

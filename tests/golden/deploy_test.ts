@@ -1,4 +1,4 @@
-/** Every configuration directory of config/deploy is read as it is, and says what its README row says. */
+/** Every configuration directory of config/deploy is read as it is, and says what docs/control-planes.md says of it. */
 import assert from "node:assert/strict";
 import { main } from "../../agent/cli/main.ts";
 import { createPaint, type Terminal } from "../../agent/cli/terminal.ts";

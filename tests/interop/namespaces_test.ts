@@ -1,5 +1,5 @@
 /**
- * A virtual machine and its cluster, each in a network namespace of its own: `vm init` by the walk-through of the README, then what happens
+ * A virtual machine and its cluster, each in a network namespace of its own: `vm init` by the walk-through of docs/deploy.md, then what happens
  * to a machine in its life. The control plane, the name server and the applications are in the cluster; the agent and who asks it, on the
  * machine. Want root and iproute2; without them one line says that this was not run.
  */
