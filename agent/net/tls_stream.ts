@@ -128,7 +128,6 @@ export class TlsStream implements AcceptedStream {
     });
     const fail = (error: Error) => this.#fail(error);
     socket.on("error", fail);
-    wire.on("error", fail);
     socket.on("close", () => fail(closedError()));
   }
 
@@ -176,7 +175,6 @@ export class TlsStream implements AcceptedStream {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#waiting = [];
     this.#fail(closedError());
     this.socket.destroy();
     this.#wire.destroy();

@@ -1,5 +1,6 @@
 /** What becomes of a TLS stream when the one below it breaks; all else is in tests/conformance/byte_stream_test.ts. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import type { Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
 import type { AcceptedStream } from "../core/ports.ts";
@@ -13,6 +14,8 @@ import { secureStream, type TlsStream } from "./tls_stream.ts";
 type Trouble = (into: Uint8Array) => Promise<number | null>;
 
 interface Pair {
+  /** The stream below `near`. */
+  readonly wire: AcceptedStream;
   readonly near: TlsStream;
   readonly far: TlsStream;
   /** From the next read below on; the peer is asked to send something, so that there is one. */
@@ -51,6 +54,7 @@ async function withPair(test: (pair: Pair) => Promise<void>): Promise<void> {
   ]);
   try {
     await test({
+      wire,
       near,
       far,
       async break(next) {
@@ -103,5 +107,23 @@ Deno.test("tls: what came before the trouble is read first", async () => {
     assert.equal(await near.read(into), 1);
     assert.equal(into[0], 9);
     await assert.rejects(read(near), { message: "the wire was cut" });
+  });
+});
+
+Deno.test("tls: a secure socket that closes without a word fails the read", async () => {
+  await withPair(async ({ near }) => {
+    const reading = read(near);
+    near.socket.destroy();
+    await assert.rejects(reading, { message: "The stream is closed" });
+  });
+});
+
+Deno.test("tls: one that failed before it was a stream fails the first read, with its words", async () => {
+  await withPair(async ({ wire, near: { socket } }) => {
+    socket.destroy(new Error("too early"));
+    await assert.rejects(once(socket, "close"), { message: "too early" });
+    const stream = await secureStream(wire, () => Promise.resolve(socket));
+    await assert.rejects(read(stream), { message: "too early" });
+    stream.close();
   });
 });
