@@ -250,5 +250,7 @@ Deno.test("envoy: gRPC calls end as Envoy ends them", async () => {
     assert.ok((statuses.get(status) ?? 0) > 0, `no call ended with grpc-status ${status}`);
   }
   // A call with three is rare: of other seeds it is not asked.
-  for (const n of SEED === 1 ? [0, 1, 2, 3] : [0, 1, 2]) assert.ok((tries.get(n) ?? 0) > 0, `no call took ${n} attempts`);
+  for (const n of SEED === 1 ? [0, 1, 2, 3] : [0, 1, 2]) {
+    assert.ok((tries.get(n) ?? 0) > 0, `no call took ${n} attempts`);
+  }
 });
