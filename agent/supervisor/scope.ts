@@ -134,8 +134,7 @@ export function scopeOf(config: AgentConfig, facts: ScopeFacts): Scope {
   }
   const soFar = new NetScope(entries.map((entry) => formatNetEntry(entry) as string));
   for (const { place, where } of facts.places) {
-    const { kind, host, port } = parseNetEntry(place) as NetEntry;
-    if (kind !== "address" || soFar.target(host, port ?? -1) === null) connect(place, "rule file", where);
+    if (!soFar.covers(parseNetEntry(place) as NetEntry)) connect(place, "rule file", where);
   }
 
   const any = entries.some(({ kind }) => kind === "any");

@@ -116,8 +116,10 @@ Deno.test("scope: places of rules come on top, unless they are inside", () => {
     { place: "10.9.9.9:80", where: "a.yaml:1" },
     { place: "203.0.113.5:443", where: "a.yaml:1" },
     { place: "api.example.com:443", where: "b.yaml:7" },
+    { place: "api.inside.example:443", where: "b.yaml:8" },
   ];
-  const { grants } = scopeOf(settings("cse: {}"), { ...FACTS, places });
+  const net = "cse: {mesh: {permissions: {net: [private, '*.inside.example']}}}";
+  const { grants } = scopeOf(settings(net), { ...FACTS, places });
   assert.deepEqual(
     grants.filter(({ because }) => because === "rule file").map(({ value, origin }) => [value, origin]),
     [
