@@ -13,19 +13,27 @@ const CLOSE = 3;
 /** From this many bytes to come on, reads go into a large buffer. */
 const LARGE_BODY_BYTES = 16 * 1024;
 
+/** Whose body it is. */
+export interface BodyOwner {
+  /** Before waiting for bytes, e.g. to set a deadline or to send 100 Continue. */
+  beforeBodyWait(): Promise<void> | void;
+  /** Bytes came. */
+  afterBodyWait(): void;
+}
+
 export class BodyReader implements RequestBody {
   length = 0;
   done = true;
   received = 0;
-  /** Called before waiting for bytes, e.g. to set a deadline or to send 100 Continue. */
-  beforeWait: (() => Promise<void> | void) | null = null;
-  /** Called when bytes came. */
-  afterWait: (() => void) | null = null;
   #kind = NONE;
   #remaining = 0;
   #decoder: ChunkedDecoder | null = null;
 
-  constructor(readonly input: Input, readonly side: "downstream" | "upstream") {}
+  constructor(
+    readonly input: Input,
+    readonly side: "downstream" | "upstream",
+    readonly owner: BodyOwner | null = null,
+  ) {}
 
   get trailers(): Uint8Array | null {
     return this.#kind === CHUNKED ? this.#decoder!.trailers : null;
@@ -88,7 +96,7 @@ export class BodyReader implements RequestBody {
         input.shrink();
         return null;
       }
-      const waiting = this.beforeWait?.();
+      const waiting = this.owner?.beforeBodyWait();
       if (waiting !== undefined) await waiting;
       if (this.#kind !== LENGTH || this.#remaining > LARGE_BODY_BYTES) input.enlarge();
       let more: boolean;
@@ -98,7 +106,7 @@ export class BodyReader implements RequestBody {
         throw this.#cut(cause);
       }
       if (more) {
-        this.afterWait?.();
+        this.owner?.afterBodyWait();
         continue;
       }
       if (this.#kind === CLOSE) {

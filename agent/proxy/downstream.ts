@@ -9,7 +9,7 @@ import type { ByteWriter } from "../wire/http1/byte_writer.ts";
 import { CHUNK_OVERHEAD, writeChunkSize } from "../wire/http1/chunked.ts";
 import { findHeadEnd, latin1, MessageHead, parseRequestHead } from "../wire/http1/head.ts";
 import { BAD_VERSION, HEAD_TOO_LARGE } from "../wire/http1/problems.ts";
-import { BodyReader } from "./body_reader.ts";
+import { type BodyOwner, BodyReader } from "./body_reader.ts";
 import { brokenHead } from "./broken_head.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
@@ -21,8 +21,10 @@ import { writeLastChunk } from "./prepare.ts";
 import { isHttp2, isNoHttp, isTls } from "./prior_knowledge.ts";
 import { writeAll } from "../core/write_all.ts";
 
-/** What an idle connection holds, because its read is under way; a longer head gets more while it comes. */
-const BASE_BUFFER_BYTES = 2 * 1024;
+/** What an idle connection holds, because its read is under way; a peer that sends more at once gets more (input.ts). */
+const BASE_BUFFER_BYTES = 512;
+/** An idle connection keeps what its next request wants again for so long, ms. */
+const FOLD_MS = 1000;
 /** Body data up to this size joins the head in one write. */
 const JOIN_BYTES = 64 * 1024;
 /** How long a request may wait for its answer before the client is watched for going away, ms. */
@@ -44,7 +46,7 @@ const BODY = 3;
 const WRITING = 4;
 const LINGERING = 5;
 
-export class DownstreamConnection implements Responder, Expirable {
+export class DownstreamConnection implements Responder, Expirable, BodyOwner {
   deadline = Infinity;
   slot = -1;
   // ---- Responder
@@ -57,11 +59,14 @@ export class DownstreamConnection implements Responder, Expirable {
   closed = false;
   readonly #proxy: ProxyContext;
   readonly #stream: AcceptedStream;
+  readonly #onEnd: (connection: DownstreamConnection) => void;
   readonly #input: Input;
   #head: MessageHead = NO_HEAD;
-  readonly #remoteText: string;
-  readonly #body: BodyReader;
-  readonly #onWatched: (n: unknown) => void;
+  /** Empty until it is wanted; gone when the connection is folded, as the body is. */
+  #remoteText = "";
+  #body: BodyReader | null = null;
+  /** Monotonic ms until which an idle connection lives, once it is folded. */
+  #idleUntil = 0;
   #state = IDLE;
   #exchange: Exchange | null = null;
   #out: ByteWriter | null = null;
@@ -71,17 +76,16 @@ export class DownstreamConnection implements Responder, Expirable {
   #tunnel = false;
   #http2: Http2Downstream | null = null;
 
-  constructor(proxy: ProxyContext, stream: AcceptedStream) {
+  /** `onEnd`: it is over. */
+  constructor(
+    proxy: ProxyContext,
+    stream: AcceptedStream,
+    onEnd: (connection: DownstreamConnection) => void,
+  ) {
+    this.#onEnd = onEnd;
     this.#proxy = proxy;
     this.#stream = stream;
     this.#input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
-    this.#remoteText = addressText(stream.remote);
-    this.#body = new BodyReader(this.#input, "downstream");
-    this.#body.beforeWait = () => this.#beforeBodyWait();
-    this.#body.afterWait = () => this.#afterBodyWait();
-    this.#onWatched = (n) => {
-      if (typeof n !== "number") this.#exchange?.cancel();
-    };
   }
 
   get idle(): boolean {
@@ -92,13 +96,15 @@ export class DownstreamConnection implements Responder, Expirable {
     return this.#exchange !== null;
   }
 
+  /** Never rejects. */
   async run(): Promise<void> {
     const proxy = this.#proxy;
     proxy.deadlines.add(this);
     proxy.observer.downstreamConnection(1);
     try {
       if (await this.#beginsWithHttp2()) {
-        await this.#http2!.run();
+        // Nothing of this function waits until then: what it holds would be held by every idle connection.
+        void this.#http2!.run().then(() => this.#over());
         return;
       }
       if (this.closed) return;
@@ -124,7 +130,7 @@ export class DownstreamConnection implements Responder, Expirable {
           await this.#linger();
           break;
         }
-        if (!this.#body.done && !(await this.#drainBody())) {
+        if (!this.#body!.done && !(await this.#drainBody())) {
           await this.#linger();
           break;
         }
@@ -135,11 +141,16 @@ export class DownstreamConnection implements Responder, Expirable {
         proxy.log.log("error", "connection loop failed", { error: error.stack });
       }
     } finally {
-      this.#exchange = null;
-      this.close();
-      proxy.deadlines.remove(this);
-      proxy.observer.downstreamConnection(-1);
+      if (this.#http2 === null) this.#over();
     }
+  }
+
+  #over(): void {
+    this.#exchange = null;
+    this.close();
+    this.#proxy.deadlines.remove(this);
+    this.#proxy.observer.downstreamConnection(-1);
+    this.#onEnd(this);
   }
 
   /** Closes an idle connection, asks a busy one to close after its answer. */
@@ -171,7 +182,16 @@ export class DownstreamConnection implements Responder, Expirable {
       this.#proxy.buffers.giveHead(this.#head);
       this.#head = NO_HEAD;
     }
-    this.#arm(this.#proxy.config.proxy.timeouts.idleMs);
+    const { idleMs } = this.#proxy.config.proxy.timeouts;
+    this.#idleUntil = this.#proxy.deadlines.now + idleMs;
+    this.#arm(Math.min(FOLD_MS, idleMs));
+  }
+
+  /** Idle for longer than most requests follow each other: keeps the least that a next one can begin with. */
+  #fold(): void {
+    this.#remoteText = "";
+    this.#body = null;
+    this.#proxy.deadlines.arm(this, this.#idleUntil);
   }
 
   /** The first bytes tell HTTP/2 with prior knowledge from everything else, which then stands in the input. */
@@ -189,11 +209,12 @@ export class DownstreamConnection implements Responder, Expirable {
       const proxy = this.#proxy;
       proxy.deadlines.arm(this, proxy.clock.monotonic() + proxy.config.proxy.timeouts.headMs);
     } while (true);
-    this.deadline = Infinity;
+    // The link has deadlines of its own.
+    this.#proxy.deadlines.remove(this);
     // Loaded by the first connection that needs it: most agents start without.
     const { Http2Downstream } = await import("./h2_downstream.ts");
     if (this.closed) return false;
-    this.#http2 = new Http2Downstream(this.#proxy, this.#stream, input, this.#remoteText);
+    this.#http2 = new Http2Downstream(this.#proxy, this.#stream, input);
     if (this.#proxy.draining) this.#http2.drain();
     return true;
   }
@@ -262,7 +283,9 @@ export class DownstreamConnection implements Responder, Expirable {
   #begin(): void {
     const head = this.#head;
     const proxy = this.#proxy;
-    this.#body.begin(head.chunked ? -1 : Math.max(0, head.contentLength));
+    if (this.#remoteText === "") this.#remoteText = addressText(this.#stream.remote);
+    const body = this.#body ??= new BodyReader(this.#input, "downstream", this);
+    body.begin(head.chunked ? -1 : Math.max(0, head.contentLength));
     this.http11 = head.minor === 1;
     this.persistent = this.http11 ? !head.close : head.keepAlive && !head.close;
     this.begun = false;
@@ -273,7 +296,7 @@ export class DownstreamConnection implements Responder, Expirable {
     this.#state = BUSY;
     const ex = this.#exchange = new Exchange(
       head,
-      this.#body,
+      body,
       this,
       this.#stream.remote,
       this.#stream.local,
@@ -297,7 +320,7 @@ export class DownstreamConnection implements Responder, Expirable {
 
   async #refuse(problem: number): Promise<void> {
     this.#begin();
-    this.#body.begin(0);
+    this.#body!.begin(0);
     const ex = this.#exchange!;
     if (problem === BAD_VERSION && this.#isFirst && isNoHttp(this.#firstLine())) {
       // Closed without a word.
@@ -312,7 +335,7 @@ export class DownstreamConnection implements Responder, Expirable {
 
   // ---------------------------------------------------------------- bodies
 
-  #beforeBodyWait(): Promise<void> | void {
+  beforeBodyWait(): Promise<void> | void {
     this.#state = BODY;
     this.#arm(this.#proxy.config.proxy.timeouts.bodyStallMs);
     if (!this.#head.expectContinue || this.#continueSent || this.begun) return;
@@ -321,7 +344,7 @@ export class DownstreamConnection implements Responder, Expirable {
   }
 
   /** From here on it is not the client that is waited for. */
-  #afterBodyWait(): void {
+  afterBodyWait(): void {
     if (this.#state !== BODY) return;
     this.#state = BUSY;
     this.#arm(WATCH_AFTER_MS);
@@ -330,11 +353,12 @@ export class DownstreamConnection implements Responder, Expirable {
   /** Reads what is left of a body that nobody wanted; false when that is more than the limit. */
   async #drainBody(): Promise<boolean> {
     if (this.#head.expectContinue && !this.#continueSent) return false;
-    const limit = this.#body.received + this.#proxy.config.proxy.limits.maxDrainBytes;
+    const body = this.#body!;
+    const limit = body.received + this.#proxy.config.proxy.limits.maxDrainBytes;
     try {
-      while (!this.#body.done) {
-        await this.#body.read();
-        if (this.#body.received > limit) return false;
+      while (!body.done) {
+        await body.read();
+        if (body.received > limit) return false;
       }
     } catch {
       return false;
@@ -429,13 +453,22 @@ export class DownstreamConnection implements Responder, Expirable {
 
   // ---------------------------------------------------------------- Expirable
 
+  /** A read ahead of need has ended. */
+  #watched(n: unknown): void {
+    if (typeof n !== "number") this.#exchange?.cancel();
+  }
+
   expire(): void {
     switch (this.#state) {
+      case IDLE:
+        if (this.#proxy.deadlines.now < this.#idleUntil) this.#fold();
+        else this.close();
+        return;
       case BUSY:
         // The answer takes its time: from now on notice when the client goes away. The read serves the next head.
         if (this.#exchange === null || this.#tunnel) return;
         // The head's bytes are needed until `prepare` has copied them.
-        if (this.#body.done) this.#input.prefetch(this.#onWatched, this.#exchange.out !== null);
+        if (this.#body!.done) this.#input.prefetch((n) => this.#watched(n), this.#exchange.out !== null);
         else this.#arm(WATCH_AFTER_MS);
         return;
       case HEAD:
@@ -486,7 +519,7 @@ export class DownstreamConnection implements Responder, Expirable {
     const partial = this.#input;
     this.#takeHead();
     this.#begin();
-    this.#body.begin(0);
+    this.#body!.begin(0);
     const ex = this.#exchange!;
     this.#head.reset(partial.buf, partial.start);
     describeBroken(ex);

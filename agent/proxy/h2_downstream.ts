@@ -10,7 +10,7 @@ import type { MessageHead } from "../wire/http1/head.ts";
 import { Http2Connection, type Http2Handler, type Http2Stream } from "../wire/http2/connection.ts";
 import { HEAD_TOO_LARGE, problemOf } from "../wire/http2/problems.ts";
 import type { ProxyContext } from "./context.ts";
-import { describeBroken, Exchange, NO_BODY } from "./exchange.ts";
+import { addressText, describeBroken, Exchange, NO_BODY } from "./exchange.ts";
 import { headPool, trailerLines } from "./h2_heads.ts";
 import { Http2Link } from "./h2_link.ts";
 import { ServerStream } from "./h2_server_stream.ts";
@@ -25,12 +25,13 @@ export class Http2Downstream implements Http2Handler {
   readonly link: Http2Link;
   /** Streams whose heads came with the bytes that are being read: they start when all of these are told, often with the whole body. */
   #started: ServerStream[] = [];
+  /** Empty until it is wanted. */
+  #remoteText = "";
 
   constructor(
     readonly proxy: ProxyContext,
     readonly stream: AcceptedStream,
     readonly input: Input,
-    readonly remoteText: string,
   ) {
     const { limits, timeouts } = proxy.config.proxy;
     this.connection = new Http2Connection("server", this, {
@@ -117,7 +118,7 @@ export class Http2Downstream implements Http2Handler {
       stream,
       this.stream.remote,
       this.stream.local,
-      this.remoteText,
+      this.#remoteText ||= addressText(this.stream.remote),
     );
     ex.http2 = true;
     ex.startMs = this.proxy.deadlines.now;
@@ -187,7 +188,7 @@ export class Http2Downstream implements Http2Handler {
     const { what, source } = problemOf(problem);
     this.proxy.observer.count("http2_downstream_errors_total");
     this.proxy.log.log("debug", "HTTP/2 connection of a client ended", {
-      client: this.remoteText,
+      client: addressText(this.stream.remote),
       reason: `${what} (${source})`,
     });
   }

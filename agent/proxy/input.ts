@@ -7,7 +7,9 @@ import type { ByteStream } from "../core/ports.ts";
 import { type BufferPool, LARGE_BUFFER_BYTES } from "./buffers.ts";
 
 /** A prefetch needs this much room behind the bytes that are kept. */
-const MIN_PREFETCH_ROOM = 1024;
+const MIN_PREFETCH_ROOM = 256;
+/** Of a connection whose reads were seen to bring more than its first buffer holds. */
+const USUAL_BUFFER_BYTES = 2 * 1024;
 
 export class Input {
   buf: Buffer;
@@ -17,6 +19,8 @@ export class Input {
   total = 0;
   #pending: Promise<number | null> | null = null;
   #base: Buffer | null = null;
+  /** A read filled less than the usual buffer. */
+  #cramped = false;
 
   constructor(readonly stream: ByteStream, readonly pool: BufferPool, baseBytes: number) {
     this.buf = Buffer.allocUnsafeSlow(baseBytes);
@@ -56,6 +60,7 @@ export class Input {
     if (n === null) return false;
     this.end += n;
     this.total += n;
+    if (this.end === this.buf.length && this.end < USUAL_BUFFER_BYTES) this.#cramped = true;
     return true;
   }
 
@@ -71,7 +76,7 @@ export class Input {
       this.start = 0;
       return;
     }
-    const next = Buffer.allocUnsafeSlow(2 * this.buf.length);
+    const next = Buffer.allocUnsafeSlow(Math.max(USUAL_BUFFER_BYTES, 2 * this.buf.length));
     next.set(this.buf);
     this.#base ??= this.buf;
     this.buf = next;
@@ -88,7 +93,7 @@ export class Input {
       if (this.start !== this.end) return;
       // Whoever still reads what came before has the old buffer.
       this.#base ??= this.buf;
-      this.buf = Buffer.allocUnsafeSlow(2 * MIN_PREFETCH_ROOM);
+      this.buf = Buffer.allocUnsafeSlow(USUAL_BUFFER_BYTES);
       this.start = this.end = 0;
     }
     const p = this.stream.read(this.end === 0 ? this.buf : this.buf.subarray(this.end));
@@ -113,14 +118,20 @@ export class Input {
     this.start = this.end = 0;
   }
 
-  /** Back to the small buffer when nothing is at hand; true when that was another one. */
-  shrink(): boolean {
-    const base = this.#base;
-    if (base === null || this.start !== this.end || this.#pending !== null) return false;
-    this.pool.giveLarge(this.buf);
+  /**
+   * Back to the small buffer when nothing is at hand. That is the first one until a read has filled it: what was once too small for a peer
+   * would be so again, and a second read costs more than the memory.
+   */
+  shrink(): void {
+    if (this.#base === null && !this.#cramped || this.start !== this.end || this.#pending !== null) return;
+    let base = this.#base ?? this.buf;
+    if (this.#cramped && base.length < USUAL_BUFFER_BYTES) {
+      base = this.buf.length === USUAL_BUFFER_BYTES ? this.buf : Buffer.allocUnsafeSlow(USUAL_BUFFER_BYTES);
+    }
+    if (this.buf !== base) this.pool.giveLarge(this.buf);
     this.#base = null;
+    this.#cramped = false;
     this.buf = base;
     this.start = this.end = 0;
-    return true;
   }
 }

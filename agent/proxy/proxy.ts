@@ -116,17 +116,20 @@ export function startProxy(options: ProxyOptions): RunningProxy {
   const connections = new Set<DownstreamConnection>();
   let whenEmpty: (() => void) | null = null;
 
-  const serve = async (stream: AcceptedStream): Promise<void> => {
-    if (connections.size >= options.config.proxy.limits.maxConnections) {
-      options.observer.count("rejected_overload_total");
-      await refuse(stream);
-      return;
-    }
-    const connection = new DownstreamConnection(proxy, stream);
-    connections.add(connection);
-    await connection.run();
+  const left = (connection: DownstreamConnection): void => {
     connections.delete(connection);
     if (connections.size === 0) whenEmpty?.();
+  };
+
+  const serve = (stream: AcceptedStream): void => {
+    if (connections.size >= options.config.proxy.limits.maxConnections) {
+      options.observer.count("rejected_overload_total");
+      void refuse(stream);
+      return;
+    }
+    const connection = new DownstreamConnection(proxy, stream, left);
+    connections.add(connection);
+    void connection.run();
   };
 
   const accept = async (listener: Listener, counter: string): Promise<void> => {

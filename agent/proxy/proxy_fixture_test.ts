@@ -23,10 +23,13 @@ export class MemoryStream implements AcceptedStream {
   local: StreamAddress = { hostname: "127.0.0.1", port: 15000 };
   readonly remote = { hostname: "10.1.2.3", port: 40000 };
   closed = false;
+  /** Bytes that the last read had room for. */
+  room = 0;
   /** Writes that are held. */
   readonly #cuts: (() => void)[] = [];
   constructor(readonly incoming: Half, readonly outgoing: Half) {}
   async read(into: Uint8Array): Promise<number | null> {
+    this.room = into.length;
     for (;;) {
       if (this.closed) throw new Error("closed");
       const first = this.incoming.chunks[0];

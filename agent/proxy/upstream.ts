@@ -82,13 +82,7 @@ export class UpstreamConnection implements Upstream {
     this.#proxy = proxy;
     this.input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
     this.head = new MessageHead(proxy.config.proxy.limits.maxHeaderCount);
-    this.body = new BodyReader(this.input, "upstream");
-    // Only a connection that hangs while sending is cut, not one whose client takes its time; each read of a body begins anew.
-    this.body.beforeWait = () => {
-      const stall = proxy.deadlines.now + proxy.config.proxy.timeouts.bodyStallMs;
-      proxy.deadlines.arm(this, Math.min(stall, this.routeDeadline));
-    };
-    this.body.afterWait = () => proxy.deadlines.arm(this, this.routeDeadline);
+    this.body = new BodyReader(this.input, "upstream", this);
     this.#oldAt = proxy.deadlines.now + endpoint.terms.maxDurationMs;
     proxy.deadlines.add(this);
     proxy.observer.upstreamConnection(1);
@@ -98,6 +92,17 @@ export class UpstreamConnection implements Upstream {
   expire(): void {
     this.cut = this.idle ? "swept" : "timeout";
     this.close();
+  }
+
+  /** Only a connection that hangs while sending is cut, not one whose client takes its time; each read of a body begins anew. */
+  beforeBodyWait(): void {
+    const { config, deadlines } = this.#proxy;
+    const stall = deadlines.now + config.proxy.timeouts.bodyStallMs;
+    deadlines.arm(this, Math.min(stall, this.routeDeadline));
+  }
+
+  afterBodyWait(): void {
+    this.#proxy.deadlines.arm(this, this.routeDeadline);
   }
 
   tunnel(): this {
