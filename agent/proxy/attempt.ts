@@ -13,6 +13,7 @@ import { connectFailure } from "./connect_failure.ts";
 import { interim } from "./interim.ts";
 import { connectionWithin, mayRetryNow, requestOverflow, retryOver } from "./limits.ts";
 import { pick, type Target } from "./pick.ts";
+import type { UpstreamStream } from "./h2_upstream_stream.ts";
 import { pump, startRouteTimeout } from "./pump.ts";
 import { retriesFailure, retriesGrpc, retriesStatus, waitBackoff } from "./retry.ts";
 import { DeadReuse, Unprocessed, type Upstream, UpstreamConnection } from "./upstream.ts";
@@ -31,15 +32,58 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRAC
 
 let http2: typeof import("./h2_attempt.ts") | undefined;
 
-export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Promise<Upstream> {
+/** A try over HTTP/2 that has begun already. */
+export interface Begun {
+  readonly endpoint: Endpoint;
+  readonly stream: UpstreamStream | Promise<UpstreamStream>;
+}
+
+/** Begins the first try where that takes no promise; null where the cluster speaks no HTTP/2, or none was spoken before. */
+export function beginAtOnce(proxy: ProxyContext, ex: Exchange, to: Target): Begun | null {
+  if (http2 === undefined || !ex.upstreamHttp2) return null;
+  ex.attemptMs = Math.max(ex.startMs, ex.attemptMs);
+  const endpoint = pick(proxy, ex, to, NONE_TRIED);
+  ex.upstreamHost = endpoint.key;
+  try {
+    return { endpoint, stream: http2.sendHttp2(proxy, ex, to, endpoint, ex.attemptMs) };
+  } catch (error) {
+    return { endpoint, stream: Promise.reject(error) };
+  }
+}
+
+/** Is this the answer to be sent, with nothing before it and no retry to decide about? */
+export function takeAtOnce(ex: Exchange, stream: UpstreamStream): boolean {
+  if (!stream.takeFinal()) return false;
+  const retry = ex.route === null ? null : ex.route.retry;
+  if (
+    retry !== null && ex.replayable &&
+    (retriesStatus(retry, stream.head.status) || retriesGrpc(retry, stream))
+  ) {
+    return false;
+  }
+  ex.kept = false;
+  if (ex.retrying !== null) retryOver(ex);
+  const { answeredMs } = stream;
+  ex.upstreamServiceMs = serviceMs(ex, answeredMs);
+  ex.attempts.push({ endpoint: stream.endpoint.key, outcome: "ok", durationMs: answeredMs - ex.attemptMs });
+  return true;
+}
+
+export async function attempt(
+  proxy: ProxyContext,
+  ex: Exchange,
+  to: Target,
+  begun: Begun | null = null,
+): Promise<Upstream> {
   const retry = ex.route === null ? null : ex.route.retry;
   let tried = NONE_TRIED;
   let retries = 0;
   let replayed = false;
   let unprocessed = 0;
   let startMs = ex.attemptMs = Math.max(ex.startMs, ex.attemptMs);
+  let first = begun;
   for (;;) {
-    const endpoint = pick(proxy, ex, to, tried);
+    const endpoint = first === null ? pick(proxy, ex, to, tried) : first.endpoint;
     ex.upstreamHost = endpoint.key;
     let failure: MeshError | null = null;
     let outcome = "ok";
@@ -53,8 +97,9 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
           http2 = await import("./h2_attempt.ts");
           if (ex.cancelled) throw new Error("the client is gone");
         }
-        const begun = http2.sendHttp2(proxy, ex, to, endpoint, startMs);
-        const stream = begun instanceof Promise ? await begun : begun;
+        const sent = first === null ? http2.sendHttp2(proxy, ex, to, endpoint, startMs) : first.stream;
+        first = null;
+        const stream = sent instanceof Promise ? await sent : sent;
         await stream.changed();
         if (!stream.takeFinal()) await stream.answer(proxy, ex);
         ex.kept = false;
@@ -97,8 +142,7 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
         connection = own;
       }
       if (ex.retrying !== null) retryOver(ex);
-      // Before the request is through there is no time between it and the answer.
-      ex.upstreamServiceMs = ex.pumping ? 0 : Math.max(0, answeredMs - ex.requestSentMs);
+      ex.upstreamServiceMs = serviceMs(ex, answeredMs);
       const again = retry !== null && ex.replayable &&
         (retriesStatus(retry, connection.head.status) || ex.upstreamHttp2 && retriesGrpc(retry, connection));
       if (!again || retries >= retry.numRetries || !mayRetryNow(proxy, ex, to.handle.limits)) {
@@ -165,6 +209,11 @@ export async function attempt(proxy: ProxyContext, ex: Exchange, to: Target): Pr
     await waitBackoff(proxy, ex, retry!, retries);
     startMs = proxy.clock.monotonic();
   }
+}
+
+/** Before the request is through there is no time between it and the answer. */
+function serviceMs(ex: Exchange, answeredMs: number): number {
+  return ex.pumping ? 0 : Math.max(0, answeredMs - ex.requestSentMs);
 }
 
 function outcomeOf(error: MeshError): string {

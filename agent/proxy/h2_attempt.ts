@@ -67,7 +67,8 @@ function begin(
   // At once, because others that waited for the same connection come in this turn, too.
   if (limits !== null) limits.starting--;
   if (!bare && !ex.upgrading) sendBody(proxy, ex, stream, bytes, whole, moved);
-  connection.link.flush();
+  if (whole) connection.link.flushSoon();
+  else connection.link.flush();
   return true;
 }
 

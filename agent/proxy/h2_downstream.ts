@@ -129,7 +129,7 @@ export class Http2Downstream implements Http2Handler {
   left(head: MessageHead): void {
     this.connection.heads.give(head);
     if (this.connection.streams.size === 0) this.#rest();
-    this.link.flush();
+    if (this.connection.pending > 0) this.link.flush();
   }
 
   // ---------------------------------------------------------------- Http2Handler

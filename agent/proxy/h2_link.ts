@@ -5,6 +5,7 @@
 import type { ByteStream, Clock } from "../core/ports.ts";
 import type { Http2Connection } from "../wire/http2/connection.ts";
 import type { Deadlines, Expirable } from "./deadlines.ts";
+import { writeAtEnd, type Writer } from "./end_of_turn.ts";
 import type { Input } from "./input.ts";
 import { writeAll } from "../core/write_all.ts";
 
@@ -30,7 +31,7 @@ export interface LinkOwner {
   expired(): void;
 }
 
-export class Http2Link implements Expirable {
+export class Http2Link implements Expirable, Writer {
   deadline = Infinity;
   slot = -1;
   closed = false;
@@ -43,6 +44,7 @@ export class Http2Link implements Expirable {
   #writeDeadline = Infinity;
   #writing = false;
   #scheduled = false;
+  #due = false;
   #closing = false;
   #lingering = false;
   /** So many bytes received in all. */
@@ -52,6 +54,11 @@ export class Http2Link implements Expirable {
   #over: (() => void) | null = null;
   #hops = 0;
   readonly #write = (): void => {
+    // Written at the end of the turn.
+    if (!this.#scheduled) {
+      this.#hops = 0;
+      return;
+    }
     if (this.#hops++ < FLUSH_HOPS) return queueMicrotask(this.#write);
     this.#hops = 0;
     this.#scheduled = false;
@@ -124,6 +131,18 @@ export class Http2Link implements Expirable {
     if (this.#scheduled || this.#writing || this.closed || this.#lingering || this.broken) return;
     this.#scheduled = true;
     queueMicrotask(this.#write);
+  }
+
+  /** As {@link flush}, for whole messages: nothing will follow in this turn but what others say. */
+  flushSoon(): void {
+    if (this.#due || this.#writing || this.closed || this.#lingering || this.broken) return;
+    this.#due = true;
+    writeAtEnd(this);
+  }
+
+  writeNow(): void {
+    this.#due = this.#scheduled = false;
+    void this.#writeOut();
   }
 
   arm(deadline: number): void {

@@ -313,13 +313,7 @@ Deno.test("a request that was never written goes again whatever it is (8.7)", as
   // Both in one turn: the end of the connection is known before the request is written.
   const client = r.client();
   send(client, post("/"));
-  for (let i = 0; i < 300 && counts(servers)[0] === 1 && servers.length === 1; i++) {
-    await Promise.resolve();
-    if (r.proxy.stats().inFlight > 0) {
-      servers[0]!.stream.close();
-      break;
-    }
-  }
+  servers[0]!.stream.close();
   await settle();
   assert.deepEqual(counts(servers), [1, 1]);
   servers[1]!.answer(0);

@@ -164,7 +164,8 @@ export class ServerStream implements Responder, Expirable {
       taken = this.connection.sendData(h2, bytes, 0, n, last);
       this.sent += taken;
     }
-    this.link.flush();
+    if (last && taken === n) this.link.flushSoon();
+    else this.link.flush();
     return taken < n ? this.#rest(bytes, taken, last) : DONE;
   }
 
@@ -181,7 +182,7 @@ export class ServerStream implements Responder, Expirable {
       this.connection.sendTrailers(h2, trailers);
       this.sent += trailers.length;
     }
-    this.link.flush();
+    this.link.flushSoon();
     return DONE;
   }
 

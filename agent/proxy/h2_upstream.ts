@@ -3,6 +3,7 @@ import type { AcceptedStream, Clock, Log } from "../core/ports.ts";
 import type { MessageHead } from "../wire/http1/head.ts";
 import { Http2Connection, type Http2Handler, type Http2Stream } from "../wire/http2/connection.ts";
 import type { ConnectionTerms } from "./connection_terms.ts";
+import { toldAll } from "./end_of_turn.ts";
 import type { EndpointHandle } from "./endpoint.ts";
 import type { Http2Body } from "./h2_body.ts";
 import { headPool, trailerLines } from "./h2_heads.ts";
@@ -152,7 +153,9 @@ export class Http2Upstream implements Http2Handler {
 
   // ---------------------------------------------------------------- LinkOwner
 
-  received(): void {}
+  received(): void {
+    toldAll();
+  }
 
   mistaken(error: Error): void {
     this.proxy.log.log("error", "connection loop failed", { error: error.stack });

@@ -7,6 +7,7 @@ import type { Http2Stream } from "../wire/http2/connection.ts";
 import { CANCEL, errorName, problemOf } from "../wire/http2/problems.ts";
 import type { Endpoint } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
+import { type Waiter, whenTold } from "./end_of_turn.ts";
 import type { Exchange } from "./exchange.ts";
 import { Http2Body } from "./h2_body.ts";
 import { Http2Tunnel, TUNNEL_BUFFER_BYTES } from "./h2_tunnel.ts";
@@ -20,7 +21,7 @@ import { type CutReason, DeadReuse, Unprocessed, type Upstream } from "./upstrea
 const MAX_INTERIMS = 64;
 const NO_HEAD = new MessageHead(0);
 
-export class UpstreamStream implements Upstream, StreamOwner {
+export class UpstreamStream implements Upstream, StreamOwner, Waiter {
   deadline = Infinity;
   slot = -1;
   head: MessageHead = NO_HEAD;
@@ -38,6 +39,8 @@ export class UpstreamStream implements Upstream, StreamOwner {
   };
   connection: Http2Upstream | null = null;
   h2: Http2Stream | null = null;
+  /** Instead of a promise: called once with the first change, when all that came with it is told. */
+  onChange: (() => void) | null = null;
   /** Called when it fails. */
   onClose: (() => void) | null = null;
   #interims: MessageHead[] | null = null;
@@ -104,6 +107,7 @@ export class UpstreamStream implements Upstream, StreamOwner {
   #fail(error: unknown): void {
     this.#failure ??= error;
     this.body.fail(error);
+    if (this.onChange !== null) queueMicrotask(() => this.goOn());
     this.wake();
     this.resume();
     this.onClose?.();
@@ -139,7 +143,14 @@ export class UpstreamStream implements Upstream, StreamOwner {
       this.answeredMs = this.proxy.deadlines.now;
       if (endStream) this.body.finish(null);
     }
-    this.wake();
+    if (this.onChange !== null) whenTold(this);
+    else this.wake();
+  }
+
+  goOn(): void {
+    const { onChange } = this;
+    this.onChange = null;
+    onChange?.();
   }
 
   reset(code: number, unprocessed: boolean, problem: number, lost: Http2Upstream | null): void {

@@ -24,12 +24,14 @@
  */
 import { MeshError } from "../core/errors.ts";
 import { answer, endAnswer } from "./answer.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, beginAtOnce, type Begun, takeAtOnce } from "./attempt.ts";
 import type { ProxyContext } from "./context.ts";
 import { DONE, type Exchange } from "./exchange.ts";
+import { afterTurn } from "./end_of_turn.ts";
+import type { UpstreamStream } from "./h2_upstream_stream.ts";
 import { admit } from "./inbound_port.ts";
 import { retryOver } from "./limits.ts";
-import { target } from "./pick.ts";
+import { type Target, target } from "./pick.ts";
 import { prepare } from "./prepare.ts";
 import { record } from "./record.ts";
 import { releaseUpstream, rescue } from "./rescue.ts";
@@ -41,6 +43,7 @@ import { view } from "./view.ts";
 export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise<void> {
   proxy.inFlight++;
   proxy.observer.requestStarted();
+  let handedOn = false;
   try {
     checkLoad(proxy, ex);
     const seen = view(ex);
@@ -56,14 +59,53 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
     let to = target(proxy, ex, seen, destination === null ? null : destination.cluster);
     if (to instanceof Promise) to = await to;
     prepare(proxy, ex, seen, destination);
-    const connection = await attempt(proxy, ex, to);
-    if (ex.upgrading && tunnels(ex, connection.head.status)) {
-      await upgraded(proxy, ex, connection);
+    const begun = ex.http2 && !ex.upgrading ? beginAtOnce(proxy, ex, to) : null;
+    if (begun !== null && !(begun.stream instanceof Promise)) {
+      handedOn = true;
+      const { stream } = begun;
+      const place = to;
+      stream.onChange = () => proceed(proxy, ex, place, stream);
       return;
     }
-    const sent = answer(proxy, ex, connection, destination === null ? null : destination.responseOps);
-    if (sent !== DONE) await sent;
-    endAnswer(ex, connection);
+    await exchange(proxy, ex, to, begun);
+  } catch (error) {
+    await rescue(proxy, ex, error);
+  } finally {
+    if (!handedOn) finish(proxy, ex);
+  }
+}
+
+async function exchange(proxy: ProxyContext, ex: Exchange, to: Target, begun: Begun | null): Promise<void> {
+  const connection = await attempt(proxy, ex, to, begun);
+  if (ex.upgrading && tunnels(ex, connection.head.status)) {
+    await upgraded(proxy, ex, connection);
+    return;
+  }
+  const sent = answer(proxy, ex, connection, ex.responseOps);
+  if (sent !== DONE) await sent;
+  endAnswer(ex, connection);
+}
+
+/** Between two sides of HTTP/2 most answers need no promise: all of them came in one read, and goes out in one write. */
+function proceed(proxy: ProxyContext, ex: Exchange, to: Target, stream: UpstreamStream): void {
+  try {
+    if (takeAtOnce(ex, stream)) {
+      const sent = answer(proxy, ex, stream, ex.responseOps);
+      if (sent === DONE) {
+        endAnswer(ex, stream);
+        return afterTurn(() => finish(proxy, ex));
+      }
+      return void conclude(proxy, ex, sent.then(() => endAnswer(ex, stream)));
+    }
+  } catch (error) {
+    return void conclude(proxy, ex, Promise.reject(error));
+  }
+  void conclude(proxy, ex, exchange(proxy, ex, to, { endpoint: stream.endpoint, stream }));
+}
+
+async function conclude(proxy: ProxyContext, ex: Exchange, answered: Promise<void>): Promise<void> {
+  try {
+    await answered;
   } catch (error) {
     await rescue(proxy, ex, error);
   } finally {
