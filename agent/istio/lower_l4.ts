@@ -5,6 +5,7 @@
  * In: a service, one port, the rules in Istio's order, what is known of destinations. Out: chains, those for everything without
  * a match.
  */
+import { holds, parseRange } from "../route/ip_range.ts";
 import { clusterName, type FilterChain, type FilterChainMatch, type TcpProxy } from "../model/model.ts";
 import type { MergedRule } from "./destination_rules.ts";
 import { fullHost, isWildcard } from "./host_pattern.ts";
@@ -38,6 +39,7 @@ export function hasChains(port: PortOfService): boolean {
 /** Where a listener of a service stands, and the ranges that it answers for when that is every address. */
 export interface ServicePlace {
   readonly bind: string;
+  /** None or one. */
   readonly ranges: readonly string[];
 }
 
@@ -91,7 +93,7 @@ function lowerTls(
         seen.add(key);
         chains.push({
           ...matchOf(names, ranges),
-          ...wholeOf(place, ranges),
+          ...prefixOf(place, ranges),
           tcp: lowerRoute(route.route, rule, port.number, input),
           origin: placesOf(rule.document)(["spec", "tls", i, "match", j]),
         });
@@ -124,7 +126,7 @@ function lowerTcp(
       if (matches.length === 0 || end >= 0) {
         chains.push({
           ...matchOf([], ranges),
-          ...wholeOf(place, ranges),
+          ...prefixOf(place, ranges),
           tcp: lowerRoute(route.route, rule, port.number, input),
           origin: at(end < 0 ? ["spec", "tcp", i] : ["spec", "tcp", i, "match", end]),
         });
@@ -135,6 +137,7 @@ function lowerTcp(
       if (subnets.length === 0) continue;
       chains.push({
         ...matchOf([], subnets),
+        ...prefixOf(place, subnets),
         tcp: lowerRoute(route.route, rule, port.number, input),
         origin: at(["spec", "tcp", i, "match", matches.indexOf(held[0] as L4Match)]),
       });
@@ -167,8 +170,12 @@ function matchOf(names: readonly string[], ranges: readonly string[]): Pick<Filt
   return Object.keys(match).length === 0 ? {} : { match };
 }
 
-function wholeOf(place: ServicePlace, ranges: readonly string[]): Pick<FilterChain, "wholeService"> {
-  return ranges.length > 0 && ranges === place.ranges ? { wholeService: true } : {};
+function prefixOf(place: ServicePlace, ranges: readonly string[]): Pick<FilterChain, "servicePrefix"> {
+  const [own] = place.ranges.map(parseRange);
+  if (own === undefined) return {};
+  const lengths = ranges.map(parseRange).filter((range) => range !== undefined && holds(range, own))
+    .map((range) => range!.length);
+  return lengths.length === 0 ? {} : { servicePrefix: Math.max(...lengths) };
 }
 
 function isRange(range: string): boolean {
@@ -193,7 +200,8 @@ function defaultChain(
   const at = (document.spec.hosts ?? []).findIndex((h) => h.toLowerCase() === service.host);
   return {
     ...matchOf(names, ranges),
-    ...wholeOf(place, ranges),
+    ...prefixOf(place, ranges),
+    ruleless: true,
     tcp: { statPrefix: cluster, cluster, ...limitsOf(input.destinationRuleOf(service)) },
     origin: preciseOrigin(document, ["spec", "hosts", Math.max(0, at)]),
   };

@@ -370,8 +370,10 @@ export interface FilterChain {
   readonly tcp?: TcpProxy;
   /** Host of the service that the chain was made for; known in file mode. */
   readonly service?: string;
-  /** The ranges of `match` are all that the service has, so its name stands for them; known in file mode. */
-  readonly wholeService?: true;
+  /** Length of the longest range of `match` that holds the whole range of the service, so that its name stands for it; known in file mode. */
+  readonly servicePrefix?: number;
+  /** It is the service's own: no rule says where it leads; known in file mode. */
+  readonly ruleless?: true;
   readonly origin?: Origin;
 }
 

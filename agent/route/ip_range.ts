@@ -26,6 +26,13 @@ export function contains(range: IpRange | undefined, address: string): boolean {
   return bitsOf(address) >> drop === range.bits >> drop;
 }
 
+/** Does every address of `inner` lie in it? */
+export function holds(range: IpRange, inner: IpRange): boolean {
+  if (range.v6 !== inner.v6 || range.length > inner.length) return false;
+  const drop = BigInt((range.v6 ? 128 : 32) - range.length);
+  return inner.bits >> drop === range.bits >> drop;
+}
+
 /** Of an address in normal spelling. */
 function bitsOf(address: string): bigint {
   if (!address.includes(":")) return address.split(".").reduce((bits, part) => bits << 8n | BigInt(part), 0n);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { contains, parseRange } from "./ip_range.ts";
+import { contains, holds, parseRange } from "./ip_range.ts";
 
 Deno.test("subnets hold what shares their prefix", () => {
   const rows: [string, string, boolean][] = [
@@ -21,4 +21,19 @@ Deno.test("subnets hold what shares their prefix", () => {
     assert.equal(parseRange(text), undefined, text);
   }
   assert.equal(contains(undefined, "1.2.3.4"), false);
+});
+
+Deno.test("subnets hold subnets that lie in them as a whole", () => {
+  const rows: [string, string, boolean][] = [
+    ["10.0.0.0/8", "10.8.0.0/16", true],
+    ["10.8.0.0/16", "10.8.0.0/16", true],
+    ["10.8.0.0/16", "10.0.0.0/8", false],
+    ["10.9.0.0/16", "10.8.0.0/24", false],
+    ["10.8.0.64/26", "10.8.0.65", true],
+    ["0.0.0.0/0", "::1", false],
+    ["2001:db8::/32", "2001:db8:1::/48", true],
+  ];
+  for (const [range, inner, inside] of rows) {
+    assert.equal(holds(parseRange(range)!, parseRange(inner)!), inside, `${inner} in ${range}`);
+  }
 });

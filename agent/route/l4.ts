@@ -339,11 +339,11 @@ class Target implements L4Target {
       if (match?.destinationPort === undefined) return 0;
       return match.destinationPort === this.listener.port ? 1 : -1;
     });
-    left = most(left, ({ match, wholeService }) => {
+    left = most(left, ({ match, servicePrefix }) => {
       const ranges = match?.prefixRanges;
       if (ranges === undefined) return 0;
-      if (this.#address === undefined && wholeService === true) return 0;
-      return this.#address === undefined ? -1 : prefixLength(ranges, this.#address);
+      if (this.#address !== undefined) return prefixLength(ranges, this.#address);
+      return servicePrefix === undefined ? -1 : 1 + servicePrefix;
     });
     left = most(left, ({ match }) => {
       if (match?.serverNames === undefined) return 0;
@@ -386,12 +386,14 @@ function prefixLength(ranges: readonly string[], address: string): number {
   return longest;
 }
 
-/** Leads to the whole service and asks at most for its own name or address. */
-function isPlain({ match, tcp }: FilterChain, { own, port }: TargetOptions): boolean {
+/** Leads to the whole service and asks for its own name, or its address that is not known; a control plane does not say whether a rule has it so. */
+function isPlain({ match, tcp, service, ruleless }: FilterChain, { own, port }: TargetOptions): boolean {
+  const names = match?.serverNames;
+  const named = names?.length === 1 && names[0] === own;
+  if (service !== undefined) return ruleless === true && named;
   const parts = parseClusterName(tcp?.cluster ?? "");
   if (parts === undefined || parts.host !== own || parts.port !== port || parts.subset !== "") return false;
-  const names = match?.serverNames;
-  return names === undefined ? match?.prefixRanges !== undefined : names.length === 1 && names[0] === own;
+  return names === undefined ? match?.prefixRanges !== undefined : named;
 }
 
 /** Those with the highest rank; ones below 0 do not match. */

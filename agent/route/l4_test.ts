@@ -92,7 +92,8 @@ Deno.test("l4: in file mode the service of a chain decides, in every spelling an
     listener("late.test_1", [chain("late.test", "outbound|1||late.test")]),
     listener("0.0.0.0_443", [
       chain("*.wild.test", "outbound|443||x", ["a.wild.test"]),
-      chain("plain.test", "outbound|443||plain.test", ["plain.test"]),
+      { ...chain("plain.test", "outbound|443||plain.test", ["plain.test"]), ruleless: true },
+      chain("ruled.test", "outbound|443||ruled.test", ["ruled.test"]),
     ], PASS),
   );
   assert.equal(t.find(ask("db", 1))?.choose(undefined, 0)?.cluster, "outbound|1||other");
@@ -108,6 +109,10 @@ Deno.test("l4: in file mode the service of a chain decides, in every spelling an
   const plain = t.find(ask("plain.test", 443));
   assert.equal(plain?.needsHello, false);
   assert.equal(plain?.choose(undefined, 0)?.cluster, "outbound|443||plain.test");
+  // A rule that wants that name means it, also where it leads to the service itself.
+  const ruled = t.find(ask("ruled.test", 443));
+  assert.equal(ruled?.choose(sni("ruled.test"), 0)?.cluster, "outbound|443||ruled.test");
+  assert.equal(ruled?.choose(sni("other.test"), 0)?.cluster, "PassthroughCluster");
 });
 
 Deno.test("l4: from a control plane by known address, by own cluster, by subset, by server name", () => {
@@ -198,18 +203,20 @@ Deno.test("l4: destination port and source of a chain, in Envoy's order", () => 
 });
 
 Deno.test("l4: the name of a service stands for its whole range, not for parts of it", () => {
-  const chains: FilterChain[] = [
-    { match: { prefixRanges: ["10.8.1.0/24"] }, ...to("outbound|1||part"), service: "r.test" },
-    {
-      match: { prefixRanges: ["10.8.0.0/16"] },
-      wholeService: true,
-      ...to("outbound|1||elsewhere"),
-      service: "r.test",
-    },
+  const chain = (cluster: string, range: string, servicePrefix?: number): FilterChain => ({
+    match: { prefixRanges: [range] },
+    ...to(cluster),
+    service: "r.test",
+    ...(servicePrefix === undefined ? {} : { servicePrefix }),
+  });
+  const chains = [
+    chain("part", "10.8.1.0/24"),
+    chain("more", "10.0.0.0/8", 8),
+    chain("all", "10.8.0.0/16", 16),
   ];
   const t = tables(listener("0.0.0.0_1", chains, PASS));
-  assert.equal(t.find(ask("r.test", 1))?.choose(undefined, 0)?.cluster, "outbound|1||elsewhere");
-  assert.equal(t.find(ask("10.8.1.1", 1))?.choose(undefined, 0)?.cluster, "outbound|1||part");
-  assert.equal(t.find(ask("10.8.2.1", 1))?.choose(undefined, 0)?.cluster, "outbound|1||elsewhere");
+  assert.equal(t.find(ask("r.test", 1))?.choose(undefined, 0)?.cluster, "all");
+  assert.equal(t.find(ask("10.8.1.1", 1))?.choose(undefined, 0)?.cluster, "part");
+  assert.equal(t.find(ask("10.8.2.1", 1))?.choose(undefined, 0)?.cluster, "all");
   assert.equal(t.hasAddresses(1), false);
 });

@@ -346,8 +346,23 @@ function addressOf(program: Program, { host, port }: Connection, number: number)
 /** A service without an address may have one of its own, where another took its place in the shared one. */
 function listenerAt(program: Program, host: string, address: string, port: number): Listener | undefined {
   const own = host.replace(/^x\.w/, "*.w");
-  return program.listeners?.get(`${own}_${port}`) ?? program.listeners?.get(`${address}_${port}`) ??
+  const listener = program.listeners?.get(`${own}_${port}`) ?? program.listeners?.get(`${address}_${port}`) ??
     program.listeners?.get(`0.0.0.0_${port}`);
+  if (listener === undefined) return undefined;
+  return byService(listener).find((each) => each.filterChains[0]!.service === own) ?? listener;
+}
+
+/**
+ * The chains of each service apart, `NAME of SERVICE`: Envoy sees an address, which others' rules may speak of, where the application
+ * names the service.
+ */
+function byService(listener: Listener): Listener[] {
+  const services = new Set(listener.filterChains.map((chain) => chain.service));
+  return [...services].map((service) => ({
+    ...listener,
+    name: `${listener.name} of ${service}`,
+    filterChains: listener.filterChains.filter((chain) => chain.service === service),
+  }));
 }
 
 /** Services without an address, or with a range of them; their TLS port is odd. */
@@ -385,7 +400,9 @@ Deno.test("envoy: TCP and TLS connections go where Envoy sends them", async () =
   const local = { hostname: "127.0.0.1", port: 0 };
   const bootstrap = envoyBootstrap(program, { listen: local, admin: local, outbound: "REGISTRY_ONLY" });
   const resources = bootstrap["staticResources"] as { listeners: Json[] };
-  for (const listener of program.listeners?.values() ?? []) resources.listeners.push(envoyListener(listener));
+  for (const listener of program.listeners?.values() ?? []) {
+    for (const each of [listener, ...byService(listener)]) resources.listeners.push(envoyListener(each));
+  }
   const envoy = await startEnvoy(bootstrap);
   const own = startOwnProxy(program);
   const wrong: string[] = [];
