@@ -244,6 +244,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
       resolver,
       clock,
       rng: options.rng ?? Math.random,
+      turns,
       observer,
       log,
       ownAddresses: adminServer === undefined ? [] : [adminServer.address],
@@ -256,6 +257,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions = {}
         resolver,
         clock,
         rng: options.rng ?? Math.random,
+        turns,
         observer: observer.inbound,
         log,
         ownAddresses: [

@@ -11,6 +11,12 @@ export interface Clock {
   after(ms: number, fn: () => void): () => void;
 }
 
+/** Turns of the event loop. */
+export interface Turns {
+  /** Resolves after waiting I/O has had its turn. Never rejects. */
+  next(): Promise<void>;
+}
+
 /** Uniform in [0, 1). */
 export type Rng = () => number;
 

@@ -11,16 +11,15 @@
  * turns.close();
  * ```
  */
+import type { Turns } from "../core/ports.ts";
 
-export interface Turns {
-  /** Resolves after waiting I/O has had its turn. Never rejects. */
-  next(): Promise<void>;
+export interface LoopbackTurns extends Turns {
   /** Closes the connection; later turns are those of a timer. */
   close(): void;
 }
 
 /** Opens its connection with the first turn. Where there can be none, turns are those of a timer. */
-export function createTurns(): Turns {
+export function createTurns(): LoopbackTurns {
   let pair: Promise<LoopbackPair | undefined> | undefined;
   let closed = false;
   let turning: Promise<void> | undefined;

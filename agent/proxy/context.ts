@@ -1,6 +1,7 @@
 /** What every stage of the pipeline has at hand: settings, ports, and the state that outlives requests. */
 import type { Clock, Dialer, Log, Rng } from "../core/ports.ts";
 import type { World } from "../discovery/types.ts";
+import type { Admission } from "./admission.ts";
 import type { Observer } from "../observe/types.ts";
 import type { AgentConfig } from "../settings/types.ts";
 import type { BufferPool } from "./buffers.ts";
@@ -27,6 +28,7 @@ export interface ProxyContext {
   readonly inbound: InboundPort | null;
   /** Answers carry `Connection: close`; nothing new is accepted. */
   draining: boolean;
+  readonly admission: Admission;
   /** Requests between accept and record. */
   inFlight: number;
   /** Things to cut off when the drain deadline passes: tunnels. */

@@ -74,6 +74,10 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
   #ended = false;
   #continueSent = false;
   #tunnel = false;
+  /** The request at hand counts in `proxy.admission`. */
+  #admitted = false;
+  /** Monotonic ms at which a request came that had to wait for its turn; 0 = it did not wait. */
+  #arrivedMs = 0;
   #http2: Http2Downstream | null = null;
 
   /** `onEnd`: it is over. */
@@ -122,9 +126,23 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
           this.#rest();
           if (proxy.draining || !this.#input.took(await this.#input.next()) || this.closed) break;
         }
-        if (!this.#tryHead() && !(await this.#nextHead())) break;
+        const turn = this.#enter();
+        if (turn !== null) {
+          this.#arrivedMs = proxy.clock.monotonic();
+          await turn;
+          if (this.closed) break;
+        }
+        if (!this.#tryHead()) {
+          // Nobody waits for the rest of a head.
+          this.#leave();
+          this.#arrivedMs = 0;
+          if (!(await this.#nextHead())) break;
+          await this.#enter();
+          if (this.closed) break;
+        }
         await handleExchange(proxy, this.#exchange!);
         this.#exchange = null;
+        this.#leave();
         if (this.#tunnel || this.closed) break;
         if (!this.persistent || proxy.draining && !this.#input.available) {
           await this.#linger();
@@ -141,6 +159,7 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
         proxy.log.log("error", "connection loop failed", { error: error.stack });
       }
     } finally {
+      this.#leave();
       if (this.#http2 === null) this.#over();
     }
   }
@@ -165,6 +184,19 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
     this.closed = true;
     if (this.#http2 !== null) this.#http2.close();
     else if (!this.#tunnel) this.#stream.close();
+  }
+
+  /** Null = go on. */
+  #enter(): Promise<void> | null {
+    this.#admitted = true;
+    return this.#proxy.admission.enter();
+  }
+
+  /** The request is over, or waits for others than this proxy. */
+  #leave(): void {
+    if (!this.#admitted) return;
+    this.#admitted = false;
+    this.#proxy.admission.leave();
   }
 
   #arm(ms: number): void {
@@ -303,6 +335,11 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
       this.#remoteText,
     );
     const now = ex.startMs = proxy.clock.monotonic();
+    if (this.#arrivedMs > 0) {
+      ex.startMs = this.#arrivedMs;
+      ex.attemptMs = now;
+      this.#arrivedMs = 0;
+    }
     proxy.deadlines.now = now;
     proxy.deadlines.arm(this, now + WATCH_AFTER_MS);
   }
@@ -337,6 +374,7 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
 
   beforeBodyWait(): Promise<void> | void {
     this.#state = BODY;
+    this.#leave();
     this.#arm(this.#proxy.config.proxy.timeouts.bodyStallMs);
     if (!this.#head.expectContinue || this.#continueSent || this.begun) return;
     this.#continueSent = true;
@@ -393,6 +431,7 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
     const out = this.#out!;
     const n = bytes.length;
     if (last) this.#ended = true;
+    else this.#leave();
     if (this.#framing === "chunked") {
       if (n > 0) {
         out.ensure(n + CHUNK_OVERHEAD + 8);
@@ -425,6 +464,7 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
   takeOver(): { input: Input; stream: AcceptedStream } {
     this.#tunnel = true;
     this.deadline = Infinity;
+    this.#leave();
     return { input: this.#input, stream: this.#stream };
   }
 
@@ -467,6 +507,7 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
       case BUSY:
         // The answer takes its time: from now on notice when the client goes away. The read serves the next head.
         if (this.#exchange === null || this.#tunnel) return;
+        this.#leave();
         // The head's bytes are needed until `prepare` has copied them.
         if (this.#body!.done) this.#input.prefetch((n) => this.#watched(n), this.#exchange.out !== null);
         else this.#arm(WATCH_AFTER_MS);

@@ -20,10 +20,12 @@ import type {
   Resolver,
   Rng,
   StreamAddress,
+  Turns,
 } from "../core/ports.ts";
 import type { World } from "../discovery/types.ts";
 import type { Observer } from "../observe/types.ts";
 import type { AgentConfig, ListenAddress } from "../settings/types.ts";
+import { Admission } from "./admission.ts";
 import { BufferPool } from "./buffers.ts";
 import type { ClusterLimits } from "./cluster_limits.ts";
 import { Clusters } from "./clusters.ts";
@@ -48,6 +50,8 @@ export interface ProxyOptions {
   readonly rng: Rng;
   readonly observer: Observer;
   readonly log: Log;
+  /** To finish requests before more begin (admission.ts); absent = they begin as they come. */
+  readonly turns?: Turns;
   /** Listeners of this agent besides these (admin): never a destination. */
   readonly ownAddresses: readonly ListenAddress[];
   /** Ports for TCP; none by default. */
@@ -102,6 +106,7 @@ export function createContext(options: Omit<ProxyOptions, "listener" | "grpcList
     names,
     own: new OwnAddresses(options.ownAddresses),
     inbound: options.inbound ?? null,
+    admission: new Admission(options.clock, options.turns ?? null),
     draining: false,
     inFlight: 0,
     tunnels: new Set(),

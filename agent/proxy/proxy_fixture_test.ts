@@ -1,6 +1,6 @@
 /** A proxy in memory for tests: streams, time and chance are fakes, so nothing waits for the real clock. */
 import { MeshError } from "../core/errors.ts";
-import type { AcceptedStream, Clock, Listener, StreamAddress } from "../core/ports.ts";
+import type { AcceptedStream, Clock, Listener, StreamAddress, Turns } from "../core/ports.ts";
 import type { Cluster, Program, Route } from "../model/model.ts";
 import type { RequestRecord } from "../observe/types.ts";
 import { buildRouteTables } from "../route/table.ts";
@@ -158,6 +158,7 @@ export interface RigOptions {
   limits?: Partial<typeof LIMITS>;
   /** Connections to upstreams are there when it resolves. */
   dialing?: Promise<void>;
+  turns?: Turns;
   /** Where the agent listens; default 127.0.0.1:15000. */
   listen?: StreamAddress;
   /** What the virtual host takes; default svc on port 80. */
@@ -264,6 +265,7 @@ export function rig(options: RigOptions = {}): Rig {
     },
     clock,
     rng: () => 0,
+    ...(options.turns === undefined ? {} : { turns: options.turns }),
     observer: {
       request: (r) => void records.push(r),
       downstreamConnection() {},
