@@ -7,10 +7,11 @@ import { VERSION } from "../../agent/core/version.ts";
 import { compile } from "../../scripts/compile.ts";
 import { type Image, packImage, rootFileSystem, UID, writeImage } from "../../scripts/image.ts";
 import { readElf } from "../../scripts/image_elf.ts";
-import { until, within } from "../harness/bytes.ts";
+import { within } from "../harness/bytes.ts";
 import { askOnce, proxyGet } from "../harness/client.ts";
 import { serviceEntry } from "../harness/conf.ts";
 import { echoing, startUpstream } from "../harness/upstream.ts";
+import { serving } from "./serving.ts";
 
 const PROGRAM = new URL("../../dist/mesh-agent", import.meta.url).pathname;
 
@@ -152,28 +153,9 @@ Deno.test("image", async (t) => {
 
       await t.step("run, from a conf directory mounted into it", async () => {
         const [command, args] = chroot(rootfs, "/mesh-agent", "run", "--config", "/etc/mesh-agent");
-        const child = new Deno.Command(command, {
-          args,
-          clearEnv: true,
-          env: { NO_COLOR: "1" },
-          stdin: "null",
-          stdout: "null",
-          stderr: "piped",
-        }).spawn();
-        let log = "";
-        const reading = (async () => {
-          for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
-        })();
-        try {
-          await until(() => /rules in force/.test(log), "rules in force", 20_000).catch((e: Error) => {
-            throw new Error(`${e.message}\n${log}`);
-          });
-          const [, port] = /proxy listening on 127\.0\.0\.1:(\d+)/.exec(log)!;
-          const answer = await askOnce(
-            { hostname: "127.0.0.1", port: Number(port) },
-            proxyGet("shop.example", "/", "Connection: close\r\n"),
-          );
-          assert.equal(answer.status, 200, log);
+        await serving([command, ...args], async ({ child, address, log }) => {
+          const answer = await askOnce(address, proxyGet("shop.example", "/", "Connection: close\r\n"));
+          assert.equal(answer.status, 200, log());
           assert.equal(answer.header("x-instance"), "v1");
           const agents: number[] = [];
           for (const { name } of Deno.readDirSync("/proc")) {
@@ -190,14 +172,8 @@ Deno.test("image", async (t) => {
             /^\d+ \d+ \S+ \S+ \/ ro[, ]/m,
           );
           Deno.kill(agents[0]!, "SIGTERM");
-          assert.equal((await within(child.status, "the end of the agent", 15_000)).code, 0, log);
-        } finally {
-          try {
-            child.kill("SIGKILL");
-          } catch { /* it has ended */ }
-          await child.status;
-          await reading;
-        }
+          assert.equal((await within(child.status, "the end of the agent", 15_000)).code, 0, log());
+        });
       });
 
       await t.step("the demo, with the configuration inside", async () => {

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { compile } from "../../scripts/compile.ts";
 import { readElf } from "../../scripts/image_elf.ts";
-import { until, within } from "../harness/bytes.ts";
+import { within } from "../harness/bytes.ts";
 import { askOnce, proxyGet } from "../harness/client.ts";
 import { chassisText, makeConf, serviceEntry } from "../harness/conf.ts";
 import { echoing, startUpstream } from "../harness/upstream.ts";
+import { serving } from "./serving.ts";
 
 Deno.test("sealed program: serves with its conf directory, refuses all others", async (t) => {
   const directory = await Deno.makeTempDir({ prefix: "mesh-sealed-" });
@@ -30,38 +31,12 @@ Deno.test("sealed program: serves with its conf directory, refuses all others", 
     await compile(program, { sealed: conf.path });
 
     await t.step("run: without --config it is its own, and traffic flows", async () => {
-      const child = new Deno.Command(program, {
-        args: ["run"],
-        cwd: "/",
-        clearEnv: true,
-        env: { NO_COLOR: "1" },
-        stdin: "null",
-        stdout: "null",
-        stderr: "piped",
-      }).spawn();
-      let log = "";
-      const reading = (async () => {
-        for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
-      })();
-      try {
-        await until(() => /rules in force/.test(log), "rules in force", 20_000).catch((e: Error) => {
-          throw new Error(`${e.message}\n${log}`);
-        });
-        const [, port] = /proxy listening on 127\.0\.0\.1:(\d+)/.exec(log)!;
-        const answer = await askOnce(
-          { hostname: "127.0.0.1", port: Number(port) },
-          proxyGet("shop.example", "/", "Connection: close\r\n"),
-        );
-        assert.equal(answer.header("x-instance"), "v1", log);
+      await serving([program, "run"], async ({ child, address, log }) => {
+        const answer = await askOnce(address, proxyGet("shop.example", "/", "Connection: close\r\n"));
+        assert.equal(answer.header("x-instance"), "v1", log());
         child.kill("SIGTERM");
-        assert.equal((await within(child.status, "the end of the agent", 15_000)).code, 0, log);
-      } finally {
-        try {
-          child.kill("SIGKILL");
-        } catch { /* it has ended */ }
-        await child.status;
-        await reading;
-      }
+        assert.equal((await within(child.status, "the end of the agent", 15_000)).code, 0, log());
+      });
     });
 
     await t.step("another conf directory", async () => {
