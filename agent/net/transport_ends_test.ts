@@ -280,8 +280,19 @@ for (const { name, create } of TRANSPORTS) {
 
   Deno.test(`${name}: pings go on as long as they are answered`, async () => {
     let call: ServedCall | undefined;
+    // Counted after the first read.
+    let pings = -1;
     const got = await played(create, (served) => call = served, { keepaliveMs: 10 }, (http2) => {
-      if (http2.floods.counts[PING]! < 4 || call === undefined) return;
+      if (pings < 0) {
+        pings = 0;
+        const { floods } = http2;
+        const spend = floods.spend.bind(floods);
+        floods.spend = (kind) => {
+          if (kind === PING) pings++;
+          return spend(kind);
+        };
+      }
+      if (pings < 4 || call === undefined) return;
       call.only("grpc-status: 0");
     });
     assert.deepEqual(got, ["OK"]);

@@ -11,10 +11,10 @@ import { findHeadEnd, latin1, MessageHead, parseRequestHead } from "../wire/http
 import { BAD_VERSION, HEAD_TOO_LARGE } from "../wire/http1/problems.ts";
 import { type BodyOwner, BodyReader } from "./body_reader.ts";
 import { brokenHead } from "./broken_head.ts";
+import { type ConnectionHolder, FOLD_MS, type HeldConnection } from "./connection_holder.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Expirable } from "./deadlines.ts";
 import { addressText, describeBroken, DONE, Exchange, type Framing, type Responder } from "./exchange.ts";
-import type { Http2Downstream } from "./h2_downstream.ts";
 import { Input } from "./input.ts";
 import { handleExchange, refuseExchange } from "./pipeline.ts";
 import { writeLastChunk } from "./prepare.ts";
@@ -23,8 +23,6 @@ import { writeAll } from "../core/write_all.ts";
 
 /** What an idle connection holds, because its read is under way; a peer that sends more at once gets more (input.ts). */
 const BASE_BUFFER_BYTES = 512;
-/** An idle connection keeps what its next request wants again for so long, ms. */
-const FOLD_MS = 1000;
 /** Body data up to this size joins the head in one write. */
 const JOIN_BYTES = 64 * 1024;
 /** How long a request may wait for its answer before the client is watched for going away, ms. */
@@ -46,7 +44,7 @@ const BODY = 3;
 const WRITING = 4;
 const LINGERING = 5;
 
-export class DownstreamConnection implements Responder, Expirable, BodyOwner {
+export class DownstreamConnection implements Responder, Expirable, BodyOwner, HeldConnection {
   deadline = Infinity;
   slot = -1;
   // ---- Responder
@@ -59,7 +57,7 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
   closed = false;
   readonly #proxy: ProxyContext;
   readonly #stream: AcceptedStream;
-  readonly #onEnd: (connection: DownstreamConnection) => void;
+  readonly #holder: ConnectionHolder;
   readonly #input: Input;
   #head: MessageHead = NO_HEAD;
   /** Empty until it is wanted; gone when the connection is folded, as the body is. */
@@ -78,37 +76,23 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
   #admitted = false;
   /** Monotonic ms at which a request came that had to wait for its turn; 0 = it did not wait. */
   #arrivedMs = 0;
-  #http2: Http2Downstream | null = null;
+  /** An HTTP/2 connection has taken its place. */
+  #handedOver = false;
 
-  /** `onEnd`: it is over. */
-  constructor(
-    proxy: ProxyContext,
-    stream: AcceptedStream,
-    onEnd: (connection: DownstreamConnection) => void,
-  ) {
-    this.#onEnd = onEnd;
+  constructor(proxy: ProxyContext, stream: AcceptedStream, holder: ConnectionHolder) {
+    this.#holder = holder;
     this.#proxy = proxy;
     this.#stream = stream;
     this.#input = new Input(stream, proxy.buffers, BASE_BUFFER_BYTES);
-  }
-
-  get idle(): boolean {
-    return this.#state === IDLE;
-  }
-
-  get busy(): boolean {
-    return this.#exchange !== null;
   }
 
   /** Never rejects. */
   async run(): Promise<void> {
     const proxy = this.#proxy;
     proxy.deadlines.add(this);
-    proxy.observer.downstreamConnection(1);
     try {
       if (await this.#beginsWithHttp2()) {
-        // Nothing of this function waits until then: what it holds would be held by every idle connection.
-        void this.#http2!.run().then(() => this.#over());
+        this.#handedOver = true;
         return;
       }
       if (this.closed) return;
@@ -160,21 +144,17 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
       }
     } finally {
       this.#leave();
-      if (this.#http2 === null) this.#over();
+      this.#exchange = null;
+      proxy.deadlines.remove(this);
+      if (!this.#handedOver) {
+        this.close();
+        this.#holder.left(this);
+      }
     }
-  }
-
-  #over(): void {
-    this.#exchange = null;
-    this.close();
-    this.#proxy.deadlines.remove(this);
-    this.#proxy.observer.downstreamConnection(-1);
-    this.#onEnd(this);
   }
 
   /** Closes an idle connection, asks a busy one to close after its answer. */
   drain(): void {
-    if (this.#http2 !== null) return this.#http2.drain();
     this.persistent = false;
     if (this.#state === IDLE && this.#input.available === 0) this.close();
   }
@@ -182,8 +162,7 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    if (this.#http2 !== null) this.#http2.close();
-    else if (!this.#tunnel) this.#stream.close();
+    if (!this.#tunnel) this.#stream.close();
   }
 
   /** Null = go on. */
@@ -241,13 +220,14 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner {
       const proxy = this.#proxy;
       proxy.deadlines.arm(this, proxy.clock.monotonic() + proxy.config.proxy.timeouts.headMs);
     } while (true);
-    // The link has deadlines of its own.
-    this.#proxy.deadlines.remove(this);
     // Loaded by the first connection that needs it: most agents start without.
     const { Http2Downstream } = await import("./h2_downstream.ts");
     if (this.closed) return false;
-    this.#http2 = new Http2Downstream(this.#proxy, this.#stream, input);
-    if (this.#proxy.draining) this.#http2.drain();
+    // This one and its wait are gone then: they would be held by every idle connection.
+    const http2 = new Http2Downstream(this.#proxy, this.#stream, input, this.#holder);
+    this.#holder.becomes(this, http2);
+    if (this.#proxy.draining) http2.drain();
+    http2.run();
     return true;
   }
 

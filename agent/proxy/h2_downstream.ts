@@ -9,6 +9,7 @@ import { MeshError } from "../core/errors.ts";
 import type { MessageHead } from "../wire/http1/head.ts";
 import { Http2Connection, type Http2Handler, type Http2Stream } from "../wire/http2/connection.ts";
 import { HEAD_TOO_LARGE, problemOf } from "../wire/http2/problems.ts";
+import { type ConnectionHolder, FOLD_MS, type HeldConnection } from "./connection_holder.ts";
 import type { ProxyContext } from "./context.ts";
 import { addressText, describeBroken, Exchange, NO_BODY } from "./exchange.ts";
 import { headPool, trailerLines } from "./h2_heads.ts";
@@ -20,18 +21,21 @@ import { handleExchange, refuseExchange } from "./pipeline.ts";
 /** From the first GOAWAY of a drain to the second at the latest, ms. */
 const FAREWELL_MS = 1000;
 
-export class Http2Downstream implements Http2Handler {
+export class Http2Downstream implements Http2Handler, HeldConnection {
   readonly connection: Http2Connection;
   readonly link: Http2Link;
   /** Streams whose heads came with the bytes that are being read: they start when all of these are told, often with the whole body. */
   #started: ServerStream[] = [];
-  /** Empty until it is wanted. */
+  /** Empty until it is wanted, and when the connection is folded. */
   #remoteText = "";
+  /** Monotonic ms until which a connection without streams lives. */
+  #idleUntil = 0;
 
   constructor(
     readonly proxy: ProxyContext,
     readonly stream: AcceptedStream,
     readonly input: Input,
+    readonly holder: ConnectionHolder,
   ) {
     const { limits, timeouts } = proxy.config.proxy;
     this.connection = new Http2Connection("server", this, {
@@ -49,10 +53,10 @@ export class Http2Downstream implements Http2Handler {
     );
   }
 
-  /** Until the connection is over. */
-  run(): Promise<void> {
+  /** Tells the holder when the connection is over. */
+  run(): void {
     this.#rest();
-    return this.link.run();
+    void this.link.run().then(() => this.holder.left(this));
   }
 
   /** Says goodbye: what runs is finished, then the connection closes. */
@@ -68,7 +72,10 @@ export class Http2Downstream implements Http2Handler {
 
   #rest(): void {
     if (this.connection.draining) return;
-    this.link.arm(this.proxy.deadlines.now + this.proxy.config.proxy.timeouts.idleMs);
+    const { config, deadlines } = this.proxy;
+    const { idleMs } = config.proxy.timeouts;
+    this.#idleUntil = deadlines.now + idleMs;
+    this.link.arm(deadlines.now + Math.min(FOLD_MS, idleMs));
   }
 
   // ---------------------------------------------------------------- LinkOwner
@@ -92,6 +99,12 @@ export class Http2Downstream implements Http2Handler {
       return this.link.flush();
     }
     if (this.connection.streams.size > 0) return;
+    const { now } = this.proxy.deadlines;
+    if (now < this.#idleUntil) {
+      this.#remoteText = "";
+      this.connection.fold(now);
+      return this.link.arm(this.#idleUntil);
+    }
     // Without streams there is nothing to wait for: the second call ends it.
     this.connection.goAway();
     this.connection.goAway();

@@ -1,6 +1,10 @@
 /** What a connection of an application holds while nobody speaks on it. */
 import assert from "node:assert/strict";
+import { Client } from "./h2_fixture_test.ts";
 import { answering, GET, got, type MemoryStream, OK, rig, send, settle } from "./proxy_fixture_test.ts";
+
+// Otherwise the first connection loads it, which takes more than a chain of promises.
+await import("./h2_downstream.ts");
 
 const SMALL = 512;
 const USUAL = 2048;
@@ -63,5 +67,43 @@ Deno.test("a connection that was idle for long answers as before, and closes an 
   assert.equal(c.incoming.ended, false);
   await r.clock.advance(2000);
   assert.equal(c.incoming.ended, true);
+  r.proxy.close();
+});
+
+Deno.test("an HTTP/2 connection without streams is folded, answers as before, and closes an hour after its last request", async () => {
+  const answer = OK.replace(
+    "Content-Length",
+    "x-a: something that is worth a place in a table\r\nContent-Length",
+  );
+  const r = rig({ upstream: answering(answer) });
+  const stream = r.client();
+  const client = new Client(stream);
+  await settle();
+  const block = async (): Promise<number> => {
+    let bytes = 0;
+    const write = r.accepted[0]!.write;
+    r.accepted[0]!.write = (from) => (bytes += from.length, write.call(r.accepted[0], from));
+    const { id } = client.request(GET);
+    for (let i = 0; i < 3; i++) await settle();
+    r.accepted[0]!.write = write;
+    const said = client.recorder.said().filter((line) => line.includes(` ${id} `));
+    assert.match(said[0]!, /200 [^]*something/);
+    assert.equal(said.at(-1), `data ${id} "ok" end`);
+    return bytes;
+  };
+  const first = [await block(), await block(), await block()];
+  assert.ok(first[2]! < first[0]! / 2, `${first}`);
+  await r.clock.advance(500);
+  assert.equal(await block(), first[2]);
+  await r.clock.advance(5000);
+  const again = [await block(), await block(), await block()];
+  // The first also had SETTINGS to say.
+  assert.equal(again[1], first[1]);
+  assert.ok(again[0]! > 2 * again[2]!, `${again}`);
+  assert.deepEqual(new Set(r.records.map((each) => each.downstreamRemote)), new Set(["10.1.2.3:40000"]));
+  await r.clock.advance(3_599_000);
+  assert.equal(r.proxy.stats().connections, 1);
+  await r.clock.advance(4000);
+  assert.equal(r.proxy.stats().connections, 0);
   r.proxy.close();
 });

@@ -29,6 +29,7 @@ import { Admission } from "./admission.ts";
 import { BufferPool } from "./buffers.ts";
 import type { ClusterLimits } from "./cluster_limits.ts";
 import { Clusters } from "./clusters.ts";
+import type { ConnectionHolder, HeldConnection } from "./connection_holder.ts";
 import type { ProxyContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
 import { DownstreamConnection } from "./downstream.ts";
@@ -118,12 +119,19 @@ export function startProxy(options: ProxyOptions): RunningProxy {
   const listeners = grpcListener === undefined ? [listener] : [listener, grpcListener];
   const proxy = createContext(options);
   for (const { address } of listeners) proxy.own.add(address.hostname, address.port);
-  const connections = new Set<DownstreamConnection>();
+  const connections = new Set<HeldConnection>();
   let whenEmpty: (() => void) | null = null;
 
-  const left = (connection: DownstreamConnection): void => {
-    connections.delete(connection);
-    if (connections.size === 0) whenEmpty?.();
+  const holder: ConnectionHolder = {
+    becomes(connection, next) {
+      connections.delete(connection);
+      connections.add(next);
+    },
+    left(connection) {
+      connections.delete(connection);
+      options.observer.downstreamConnection(-1);
+      if (connections.size === 0) whenEmpty?.();
+    },
   };
 
   const serve = (stream: AcceptedStream): void => {
@@ -132,8 +140,9 @@ export function startProxy(options: ProxyOptions): RunningProxy {
       void refuse(stream);
       return;
     }
-    const connection = new DownstreamConnection(proxy, stream, left);
+    const connection = new DownstreamConnection(proxy, stream, holder);
     connections.add(connection);
+    options.observer.downstreamConnection(1);
     void connection.run();
   };
 

@@ -51,17 +51,18 @@ const NO_BYTES = new Uint8Array(0);
 export class Http2Connection {
   readonly #session: Session;
   readonly #sending: Sending;
+  readonly #receiving: Receiving;
   readonly #reader: FrameReader;
 
   constructor(side: "client" | "server", handler: Http2Handler, options: Http2Options = {}) {
     const server = side === "server";
-    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const limits = limitsOf(options.limits);
     const heads = options.heads ?? new HeadPool(limits.maxHeaderCount);
     const session = this.#session = new Session(server, handler, limits, heads, options.huffman ?? false);
     this.#sending = session.sending;
     this.#reader = new FrameReader(
       server,
-      new Receiving(session),
+      this.#receiving = new Receiving(session),
       limits.maxFrameSize,
       BLOCK_FACTOR * limits.maxHeaderListSize,
     );
@@ -243,6 +244,20 @@ export class Http2Connection {
     this.#session.fail(number);
   }
 
+  /**
+   * Nothing was said for a while, and no stream is open: gives back what only makes the next message cheaper. `nowMs`: as of `receive`.
+   * The peer notices nothing.
+   */
+  fold(nowMs: number): void {
+    const { streams, floods } = this.#session;
+    if (streams.open.size > 0) return;
+    floods.passTime(nowMs);
+    floods.fold();
+    streams.fold();
+    this.#receiving.fold();
+    this.#sending.messages.fold();
+  }
+
   /** The transport ended: every stream that is not over is told, as reset by CANCEL. Idempotent. */
   abandon(): void {
     this.#session.abandon();
@@ -261,3 +276,16 @@ export class Http2Connection {
 }
 
 const NO_OPAQUE = new Uint8Array(8);
+
+let given: Partial<Http2Limits> = {};
+let whole = DEFAULT_LIMITS;
+
+/** Connections with the same limits share one object of them. */
+function limitsOf(limits: Partial<Http2Limits> | undefined): Http2Limits {
+  if (limits === undefined) return DEFAULT_LIMITS;
+  if (limits !== given) {
+    given = limits;
+    whole = { ...DEFAULT_LIMITS, ...limits };
+  }
+  return whole;
+}

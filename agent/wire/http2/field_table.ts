@@ -57,6 +57,18 @@ export class FieldTable {
   }
 
   /**
+   * Gives the memory back. For the encoder's table only: the peer keeps the entries, and pushes them out in their turn, but nobody refers
+   * to them any more. What is added from now on stays as long as it would have.
+   */
+  forget(): void {
+    this.arena = NO_BYTES;
+    this.entries = this.#fieldChains = this.#nameChains = NO_NUMBERS;
+    this.#mask = -1;
+    this.#end = this.size = 0;
+    this.oldest = this.count;
+  }
+
+  /**
    * Adds a line (RFC 7541 section 4.4). `buf` may be anything but this table's arena, of which {@link line} gives a copy.
    */
   add(

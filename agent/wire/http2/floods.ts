@@ -36,15 +36,16 @@ const BUDGETS: readonly Budget[] = [
 const REFILL_MS = 100;
 
 export class Floods {
-  /** What is left of each budget. */
-  readonly left: Float64Array = Float64Array.from(BUDGETS, (b) => b.most);
-  /** How often each kind came. */
-  readonly counts: Float64Array = new Float64Array(BUDGETS.length);
-  #at = -1;
+  /** What is left of each budget; null while none was touched. */
+  #left: Float64Array | null = null;
+  #at = 0;
 
   /** Monotonic ms. */
   passTime(nowMs: number): void {
-    if (this.#at < 0) this.#at = nowMs;
+    if (this.#left === null) {
+      this.#at = nowMs;
+      return;
+    }
     const elapsed = nowMs - this.#at;
     if (elapsed < REFILL_MS) return;
     this.#at = nowMs;
@@ -55,14 +56,21 @@ export class Floods {
 
   /** Honest work of the peer's. */
   earn(kind: number, amount: number): void {
+    const left = this.#left;
+    if (left === null) return;
     const most = BUDGETS[kind]!.most;
-    const sum = this.left[kind]! + amount;
-    this.left[kind] = sum > most ? most : sum;
+    const sum = left[kind]! + amount;
+    left[kind] = sum > most ? most : sum;
   }
 
   /** One more of that kind; 0, or the problem when there were too many. */
   spend(kind: number): number {
-    this.counts[kind]!++;
-    return --this.left[kind]! < 0 ? BUDGETS[kind]!.problem : 0;
+    const left = this.#left ??= Float64Array.from(BUDGETS, (b) => b.most);
+    return --left[kind]! < 0 ? BUDGETS[kind]!.problem : 0;
+  }
+
+  /** Forgets a past that makes no difference any more. */
+  fold(): void {
+    if (this.#left?.every((left, kind) => left === BUDGETS[kind]!.most)) this.#left = null;
   }
 }

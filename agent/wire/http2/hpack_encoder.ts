@@ -50,6 +50,12 @@ export class HpackEncoder {
     this.table.resize(next);
   }
 
+  /** Forgets what was sent: it goes out as if it were new, which needs no word to the peer. */
+  fold(): void {
+    this.table.forget();
+    this.#seen = null;
+  }
+
   /** To be called before the first field of every block. */
   beginBlock(out: Output): void {
     if (this.#smallest < 0) return;

@@ -38,12 +38,19 @@ const NO_BYTES = new Uint8Array(0);
 
 export class MessageEncoder {
   readonly #hpack: HpackEncoder;
-  readonly #memo = new HeadMemo();
-  readonly #trailers = new HeadMemo();
+  #memo: HeadMemo | null = null;
+  #trailers: HeadMemo | null = null;
   #text: Uint8Array = NO_BYTES;
 
   constructor(hpack: HpackEncoder) {
     this.#hpack = hpack;
+  }
+
+  /** Forgets what was sent. */
+  fold(): void {
+    this.#memo = this.#trailers = null;
+    this.#text = NO_BYTES;
+    this.#hpack.fold();
   }
 
   /**
@@ -53,13 +60,13 @@ export class MessageEncoder {
    */
   request(out: Output, head: Uint8Array, https: boolean, protocol = ""): number {
     const hpack = this.#hpack;
-    const memo = this.#memo;
+    const memo = this.#memo ??= new HeadMemo();
     hpack.beginBlock(out);
     memo.begin();
     // Nearly all requests: what else there is says itself anew each time.
     const usual = !https && protocol === "";
     let pos = usual ? memo.again(hpack, out, head, 0) : -1;
-    if (pos < 0) pos = this.#request(out, head, https, protocol);
+    if (pos < 0) pos = this.#request(out, head, https, protocol, memo);
     this.#lines(out, head, pos, HOST, memo);
     if (protocol !== "") return CONNECT_METHOD;
     switch (head[0]) {
@@ -73,9 +80,8 @@ export class MessageEncoder {
   }
 
   /** The first line, and Host wherever it is; position of the first line behind them. */
-  #request(out: Output, head: Uint8Array, https: boolean, protocol: string): number {
+  #request(out: Output, head: Uint8Array, https: boolean, protocol: string, memo: HeadMemo): number {
     const hpack = this.#hpack;
-    const memo = this.#memo;
     const methodEnd = head.indexOf(32);
     const target = methodEnd + 1;
     const targetEnd = head.indexOf(32, target);
@@ -109,7 +115,7 @@ export class MessageEncoder {
   /** Encodes the block of a response head; gives the status. */
   response(out: Output, head: Uint8Array): number {
     const hpack = this.#hpack;
-    const memo = this.#memo;
+    const memo = this.#memo ??= new HeadMemo();
     hpack.beginBlock(out);
     memo.begin();
     const status = (head[9]! - 48) * 100 + (head[10]! - 48) * 10 + head[11]! - 48;
@@ -124,7 +130,7 @@ export class MessageEncoder {
 
   /** Encodes trailer lines; an empty line at their end is optional. */
   trailers(out: Output, lines: Uint8Array): void {
-    const memo = this.#trailers;
+    const memo = this.#trailers ??= new HeadMemo();
     this.#hpack.beginBlock(out);
     memo.begin();
     this.#lines(out, lines, 0, -1, memo);

@@ -26,14 +26,19 @@ function builderOf(maxListSize: number): HeadBuilder {
 export class Receiving implements FrameTarget {
   readonly #decoder = new HpackDecoder(DEFAULT_TABLE_SIZE);
   readonly #builder: HeadBuilder;
-  readonly #heads = new BlockMemo();
-  readonly #trailers = new BlockMemo();
+  #heads: BlockMemo | null = null;
+  #trailers: BlockMemo | null = null;
   #dataEnds = false;
   /** Problem of the head that was decoded last; 0: none. */
   #wrong = 0;
 
   constructor(readonly session: Session) {
     this.#builder = builderOf(session.limits.maxHeaderListSize);
+  }
+
+  /** Forgets what was heard, but for the table that the peer refers to. */
+  fold(): void {
+    this.#heads = this.#trailers = null;
   }
 
   get stopped(): boolean {
@@ -202,7 +207,7 @@ export class Receiving implements FrameTarget {
   ): number {
     const builder = this.#builder;
     const { table } = this.#decoder;
-    const memo = mode === TRAILERS ? this.#trailers : this.#heads;
+    const memo = mode === TRAILERS ? this.#trailers ??= new BlockMemo() : this.#heads ??= new BlockMemo();
     const known = memo.find(buf, start, end, table);
     if (known !== null) {
       head.become(known.head);
@@ -263,8 +268,7 @@ export class Receiving implements FrameTarget {
     if (session.limits.headerTableSize !== DEFAULT_TABLE_SIZE) {
       this.#decoder.allow(session.limits.headerTableSize);
       // The next block has to begin with the new size.
-      this.#heads.forget();
-      this.#trailers.forget();
+      this.#heads = this.#trailers = null;
     }
     return 0;
   }

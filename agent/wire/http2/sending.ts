@@ -30,7 +30,7 @@ export class Sending {
   readonly messages: MessageEncoder;
   /** What the connection may send. */
   window = DEFAULT_WINDOW;
-  #line: Http2Stream[] = [];
+  #line: Http2Stream[] | null = null;
 
   constructor(
     readonly handler: Http2Handler,
@@ -117,7 +117,7 @@ export class Sending {
       stream.waiting = WAITING_FOR_WINDOW;
     } else if (stream.waiting !== WAITING_IN_LINE) {
       stream.waiting = WAITING_IN_LINE;
-      this.#line.push(stream);
+      (this.#line ??= []).push(stream);
     }
   }
 
@@ -125,16 +125,18 @@ export class Sending {
   windowOpened(stream: Http2Stream): void {
     if (stream.waiting !== WAITING_FOR_WINDOW || stream.sendWindow <= 0) return;
     stream.waiting = WAITING_IN_LINE;
-    this.#line.push(stream);
+    (this.#line ??= []).push(stream);
     this.wake();
   }
 
   /** Tells streams in line, first come first served, that they may send, as long as there is room. */
   wake(): void {
     const { limits, out } = this;
-    let turns = this.#line.length;
+    const line = this.#line;
+    if (line === null) return;
+    let turns = line.length;
     while (turns-- > 0 && this.window > 0 && out.length < limits.maxPendingBytes) {
-      const stream = this.#line.shift();
+      const stream = line.shift();
       if (stream === undefined) return;
       if (stream.closed || stream.waiting !== WAITING_IN_LINE) continue;
       stream.waiting = NOT_WAITING;

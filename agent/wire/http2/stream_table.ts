@@ -12,6 +12,7 @@ const CLOSED_RING = 16;
 const MAX_REMEMBERED_RESETS = 1000;
 
 const FIRST_SLOTS = 8;
+const NO_SLOTS: (Http2Stream | null)[] = [];
 
 /**
  * Streams that are not over, by number. A Map would keep the garbage collector busy: it makes itself anew after so many insertions, its
@@ -19,7 +20,7 @@ const FIRST_SLOTS = 8;
  */
 export class OpenStreams {
   size = 0;
-  #slots: (Http2Stream | null)[] = [];
+  #slots: (Http2Stream | null)[] = NO_SLOTS;
 
   get(id: number): Http2Stream | undefined {
     let stream = this.#slots[this.#slotOf(id)] ?? null;
@@ -45,7 +46,7 @@ export class OpenStreams {
   }
 
   clear(): void {
-    this.#slots = [];
+    this.#slots = NO_SLOTS;
     this.size = 0;
   }
 
@@ -93,6 +94,13 @@ export class StreamTable {
     this.open.delete(stream);
     const ring = this.#closedRing ??= new Int32Array(CLOSED_RING);
     ring[this.#closedCount++ & (CLOSED_RING - 1)] = stream.id;
+  }
+
+  /** Without open streams: forgets which were over last. Their late frames are as wrong as those of older ones. */
+  fold(): void {
+    if (this.open.size > 0) return;
+    this.open.clear();
+    this.#closedRing = null;
   }
 
   rememberReset(id: number): void {
