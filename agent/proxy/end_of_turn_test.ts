@@ -1,6 +1,7 @@
 /** What goes into one write, and what waits until it is under way, between two sides of HTTP/2, played in memory. */
 import assert from "node:assert/strict";
 import { bytes } from "../wire/http2/connection_fixture_test.ts";
+import { toldAll, whenTold } from "./end_of_turn.ts";
 import { Client, Server } from "./h2_fixture_test.ts";
 import { type MemoryStream, rig, settle } from "./proxy_fixture_test.ts";
 
@@ -118,4 +119,35 @@ Deno.test("a stream that fails before its answer, and one that is cancelled, are
   assert.equal(r.records.length, 5);
   assert.equal(r.proxy.stats().inFlight, 0);
   r.proxy.close();
+});
+
+Deno.test("an answer that a rule retries is not sent", async () => {
+  const retryPolicy = { retryOn: "5xx", numRetries: 1, retryBackOff: { baseInterval: "0.001s" } };
+  const r = rig({ cluster: HTTP2, route: { retryPolicy } });
+  const client = new Client(r.client());
+  const get = "GET / HTTP/1.1\r\nhost: svc\r\n\r\n";
+  client.request(get);
+  await settle();
+  const server = new Server(r.upstreams[0]!);
+  await settle();
+  server.answer(0);
+  await settle();
+  client.request(get);
+  await settle();
+  server.connection.respond(server.requests[1]!, bytes("HTTP/1.1 503 No\r\n\r\n"), true);
+  server.flush();
+  await r.clock.advance(10);
+  assert.equal(server.requests.length, 3);
+  server.answer(2);
+  await settle();
+  assert.deepEqual(r.records.map(({ status, attempts }) => [status, attempts.length]), [[200, 1], [200, 2]]);
+  r.proxy.close();
+});
+
+Deno.test("who waited goes on once", () => {
+  let times = 0;
+  whenTold({ goOn: () => times++ });
+  toldAll();
+  toldAll();
+  assert.equal(times, 1);
 });

@@ -7,6 +7,11 @@ const STATUS_NAME = "grpc-status";
 
 /** `application/grpc`, alone or followed by `+` or `;` (so not gRPC-Web). */
 export function isGrpc(head: MessageHead): boolean {
+  if (head.grpc < 0) head.grpc = saysGrpc(head) ? 1 : 0;
+  return head.grpc === 1;
+}
+
+function saysGrpc(head: MessageHead): boolean {
   const at = head.contentTypeIndex;
   if (at < 0) return false;
   // The text, because the bytes of an HTTP/1.1 head do not outlive `prepare`.

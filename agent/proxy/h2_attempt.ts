@@ -61,9 +61,8 @@ function begin(
   const { body } = ex;
   const whole = moved === null && body.done && body.trailers === null;
   const bare = whole && bytes.length === ex.headLength;
-  // The array's own subarray costs more.
-  const head = new Uint8Array(bytes.buffer, bytes.byteOffset, ex.headLength);
-  if (!stream.open(connection, head, bare && !ex.upgrading, ex.upgrading ? WEBSOCKET : "")) return false;
+  // The head ends with its empty line, whatever stands behind it.
+  if (!stream.open(connection, bytes, bare && !ex.upgrading, ex.upgrading ? WEBSOCKET : "")) return false;
   // At once, because others that waited for the same connection come in this turn, too.
   if (limits !== null) limits.starting--;
   if (!bare && !ex.upgrading) sendBody(proxy, ex, stream, bytes, whole, moved);

@@ -93,7 +93,9 @@ function proceed(proxy: ProxyContext, ex: Exchange, to: Target, stream: Upstream
       const sent = answer(proxy, ex, stream, ex.responseOps);
       if (sent === DONE) {
         endAnswer(ex, stream);
-        return afterTurn(() => finish(proxy, ex));
+        // The end of the answer came with this read, whose time is at hand.
+        const { now } = proxy.deadlines;
+        return afterTurn(() => finish(proxy, ex, now));
       }
       return void conclude(proxy, ex, sent.then(() => endAnswer(ex, stream)));
     }
@@ -134,11 +136,11 @@ function checkLoad(proxy: ProxyContext, ex: Exchange): void {
   throw new MeshError("P401", `Cannot take the request: ${maxInFlight} requests are in flight already`);
 }
 
-function finish(proxy: ProxyContext, ex: Exchange): void {
+function finish(proxy: ProxyContext, ex: Exchange, nowMs = proxy.clock.monotonic()): void {
   proxy.inFlight--;
   releaseUpstream(ex);
   if (ex.retrying !== null) retryOver(ex);
-  record(proxy, ex);
+  record(proxy, ex, nowMs);
   const out = ex.out;
   if (out !== null) {
     ex.out = null;

@@ -116,7 +116,9 @@ export function prepare(
 function takesTrailers(ex: Exchange): boolean {
   const { head } = ex;
   for (let i = 0; i < head.count; i++) {
-    if (head.kinds[i] === TE) return /(?:^|[ \t,])trailers(?:$|[ \t,;])/i.test(head.valueAt(i));
+    if (head.kinds[i] !== TE) continue;
+    const value = head.valueAt(i);
+    return value === "trailers" || /(?:^|[ \t,])trailers(?:$|[ \t,;])/i.test(value);
   }
   return isGrpc(head);
 }

@@ -8,9 +8,9 @@ const GRPC_COUNTERS: readonly string[] = Array.from(
   (_, status) => `grpc_status_${status}_total`,
 );
 
-export function record(proxy: ProxyContext, ex: Exchange): void {
+export function record(proxy: ProxyContext, ex: Exchange, nowMs: number): void {
   const { head, responder, body } = ex;
-  const duration = proxy.clock.monotonic() - ex.startMs;
+  const duration = nowMs - ex.startMs;
   const result: RequestRecord = {
     startMs: ex.startMs + proxy.deadlines.wallOffset,
     method: ex.method,

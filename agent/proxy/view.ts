@@ -40,8 +40,8 @@ export function printable(text: string): string {
 
 export function view(ex: Exchange): RequestHeadView {
   const head = ex.head;
-  const method = ex.method = head.slice(head.start, head.methodEnd);
-  const target = ex.target = head.slice(head.targetStart, head.targetEnd);
+  const method = ex.method = head.method;
+  const target = ex.target = head.target;
   if (head.hostCount > 1) {
     throw new MeshError(
       "P102",

@@ -232,3 +232,16 @@ Deno.test("fuzz: a head in pieces gets the same verdict as in one", () => {
     { seed: 7, numRuns: 3000 },
   );
 });
+
+Deno.test("a head that became another one, and one after it, say what stands in them", () => {
+  const first = request("GET /a HTTP/1.1\r\nHost: one\r\nuser-agent: x\r\n\r\n").head;
+  const next = bytes("POST /b HTTP/1.1\r\nHost: two\r\n\r\n");
+  const head = new MessageHead(100);
+  for (let i = 0; i < 2; i++) {
+    head.become(first);
+    assert.deepEqual([head.method, head.target, head.valueAt(0), head.valueAt(1)], ["GET", "/a", "one", "x"]);
+    head.reset(next, 0);
+    assert.equal(parseRequestHead(head, next, 0, next.length, LIMITS), next.length);
+    assert.deepEqual([head.method, head.target, head.valueAt(0)], ["POST", "/b", "two"]);
+  }
+});

@@ -33,6 +33,13 @@ export const HOP_BY_HOP: Uint8Array = (() => {
   return t;
 })();
 
+/** Texts that were asked of a head, for all that became the same: strings that are known need no hash to be found by. */
+class Words {
+  method: string | null = null;
+  target: string | null = null;
+  readonly values: (string | undefined)[] = [];
+}
+
 /** Spans of one head. Offsets are absolute in `buf`, valid until the buffer is written again; `text` stays. */
 export class MessageHead {
   buf: Uint8Array = new Uint8Array(0);
@@ -72,7 +79,11 @@ export class MessageHead {
   /** Some X-Envoy- header is present. */
   hasEnvoy = false;
   transferEncodings = 0;
+  /** Is it of gRPC? 1 or 0; -1 when nobody has looked. */
+  grpc = -1;
   #text: string | null = null;
+  /** Of heads that are received again and again. */
+  #words: Words | null = null;
 
   constructor(maxHeaderCount: number) {
     this.spans = new Int32Array(4 * maxHeaderCount);
@@ -89,7 +100,27 @@ export class MessageHead {
     return this.text.substring(from - start, to - start);
   }
 
+  /** Of a request. */
+  get method(): string {
+    const words = this.#words;
+    if (words === null) return this.slice(this.start, this.methodEnd);
+    return words.method ??= this.slice(this.start, this.methodEnd);
+  }
+
+  /** Of a request. */
+  get target(): string {
+    const words = this.#words;
+    if (words === null) return this.slice(this.targetStart, this.targetEnd);
+    return words.target ??= this.slice(this.targetStart, this.targetEnd);
+  }
+
   valueAt(index: number): string {
+    const words = this.#words;
+    if (words === null) return this.#valueAt(index);
+    return words.values[index] ??= this.#valueAt(index);
+  }
+
+  #valueAt(index: number): string {
     return this.slice(this.spans[4 * index + 2]!, this.spans[4 * index + 3]!);
   }
 
@@ -147,6 +178,7 @@ export class MessageHead {
     for (let i = 0; i < 4 * count; i++) this.spans[i] = from.spans[i]!;
     for (let i = 0; i < count; i++) this.kinds[i] = from.kinds[i]!;
     this.#text = from.text;
+    this.#words = from.#words ??= new Words();
     this.start = start;
     this.end = end;
     this.count = count;
@@ -174,13 +206,14 @@ export class MessageHead {
     this.hasForwardedProto = from.hasForwardedProto;
     this.hasEnvoy = from.hasEnvoy;
     this.transferEncodings = from.transferEncodings;
+    this.grpc = -1;
   }
 
   reset(buf: Uint8Array, start: number): void {
     this.buf = buf;
     this.start = start;
     this.end = start;
-    this.#text = null;
+    this.#text = this.#words = null;
     this.minor = 1;
     this.count = 0;
     this.contentLength = -1;
@@ -200,6 +233,7 @@ export class MessageHead {
     this.hasForwardedProto = false;
     this.hasEnvoy = false;
     this.transferEncodings = 0;
+    this.grpc = -1;
   }
 }
 

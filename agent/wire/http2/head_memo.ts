@@ -36,6 +36,23 @@ export class HeadMemo {
     this.#ends.length = this.#codes.length = 0;
   }
 
+  /** Says of a whole head what was said then, when every line is the same and needs no literal; false when it is to go unit by unit. */
+  whole(hpack: HpackEncoder, out: Output, head: Uint8Array): boolean {
+    const bytes = this.#bytes;
+    if (bytes === null) return false;
+    const end = bytes.length;
+    // The empty line, which the lines of trailers may do without.
+    if (head.length > end && head[end] !== 13) return false;
+    for (let i = 0; i < end; i++) if (bytes[i] !== head[i]) return false;
+    const codes = this.#codes;
+    for (let i = 0; i < codes.length; i++) {
+      if (codes[i] !== LEFT_OUT && !knows(hpack, codes[i]!)) return false;
+    }
+    for (let i = 0; i < codes.length; i++) if (codes[i] !== LEFT_OUT) hpack.again(out, codes[i]!);
+    this.#otherHeads = 0;
+    return true;
+  }
+
   /** Says of the unit at `from` what was said then; position after it, or -1 when it has to be encoded and `note`d. */
   again(hpack: HpackEncoder, out: Output, head: Uint8Array, from: number): number {
     const bytes = this.#bytes;
@@ -48,8 +65,10 @@ export class HeadMemo {
     this.#same = true;
     const codes = this.#codes;
     const first = STRIDE * unit;
-    for (let i = first; i < first + STRIDE; i++) if (!knows(hpack, codes[i]!)) return -1;
-    for (let i = first; i < first + STRIDE; i++) if (codes[i] !== LEFT_OUT) hpack.again(out, codes[i]!);
+    // Only the first unit is more than a line.
+    const last = unit === 0 ? STRIDE : first + 1;
+    for (let i = first; i < last; i++) if (!knows(hpack, codes[i]!)) return -1;
+    for (let i = first; i < last; i++) if (codes[i] !== LEFT_OUT) hpack.again(out, codes[i]!);
     this.#unit++;
     return from + end - start;
   }

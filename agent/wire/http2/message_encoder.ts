@@ -119,6 +119,7 @@ export class MessageEncoder {
     hpack.beginBlock(out);
     memo.begin();
     const status = (head[9]! - 48) * 100 + (head[10]! - 48) * 10 + head[11]! - 48;
+    if (memo.whole(hpack, out, head)) return status;
     let pos = memo.again(hpack, out, head, 0);
     if (pos < 0) {
       pos = head.indexOf(10, 12) + 1;
@@ -133,6 +134,7 @@ export class MessageEncoder {
     const memo = this.#trailers ??= new HeadMemo();
     this.#hpack.beginBlock(out);
     memo.begin();
+    if (memo.whole(this.#hpack, out, lines)) return;
     this.#lines(out, lines, 0, -1, memo);
   }
 
