@@ -16,7 +16,8 @@
 import { h2load, type Http2Load, type Http2Result } from "./h2load.ts";
 import { idleBytes } from "./idle.ts";
 import { type Speech, TARGET, UNARY_PATH } from "./peers.ts";
-import { cpuSeconds, machineBusySeconds, median, rssMb } from "./process.ts";
+import { median, rssMb } from "./process.ts";
+import { alternating, type Cost, costing, option, table } from "./rounds.ts";
 import { type Ground, installPeers, layGround, type Target, type TargetName } from "./targets.ts";
 
 interface Case {
@@ -32,33 +33,10 @@ const CASES: readonly Case[] = [
   { name: "post", title: "POST 64 KiB, 4 x 2", load: { connections: 4, streams: 2, what: "post" } },
 ];
 
-interface Sample extends Http2Result {
-  readonly cpuUs: number;
-  /** CPU of everything else on the machine but the proxy, as a share of one core. */
-  readonly othersCores: number;
-}
+type Sample = Http2Result & Cost;
 
-async function sample(target: Target, load: Http2Load, ground: Ground): Promise<Sample> {
-  const cpuBefore = cpuSeconds(target.pid);
-  const busyBefore = machineBusySeconds();
-  const result = await h2load(target.port, TARGET, load, ground.directory);
-  const cpu = cpuSeconds(target.pid) - cpuBefore;
-  return {
-    ...result,
-    cpuUs: cpu / result.requests * 1e6,
-    othersCores: (machineBusySeconds() - busyBefore - cpu) / result.seconds,
-  };
-}
-
-function option(name: string): string | undefined {
-  const at = Deno.args.indexOf(`--${name}`);
-  return at < 0 ? undefined : Deno.args[at + 1];
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(header), `|${header.map(() => "---").join("|")}|`, ...rows.map(line)].join("\n");
-}
+const sample = (target: Target, load: Http2Load, ground: Ground): Promise<Sample> =>
+  costing(target.pid, () => h2load(target.port, TARGET, load, ground.directory));
 
 async function benchCalls(names: readonly TargetName[], cases: readonly Case[]): Promise<string[]> {
   const rounds = Number(option("rounds") ?? 5);
@@ -70,14 +48,11 @@ async function benchCalls(names: readonly TargetName[], cases: readonly Case[]):
     for (const name of names) targets.push(await ground.start(name));
     for (const target of targets) await sample(target, { ...CASES[0]!.load, seconds: 3 }, ground);
     for (const c of cases) {
-      const samples: Sample[][] = targets.map(() => []);
-      for (let round = 0; round < rounds; round++) {
-        for (let k = 0; k < targets.length; k++) {
-          // Every other round runs backwards, so that no one always follows the same neighbour.
-          const i = round % 2 === 0 ? k : targets.length - 1 - k;
-          samples[i]!.push(await sample(targets[i]!, { ...c.load, seconds }, ground));
-        }
-      }
+      const samples = await alternating(
+        targets,
+        rounds,
+        (target) => sample(target, { ...c.load, seconds }, ground),
+      );
       const reference = median(samples[0]!.map((s) => s.cpuUs));
       for (const [i, target] of targets.entries()) {
         const of = (pick: (s: Sample) => number) => samples[i]!.map(pick);

@@ -15,7 +15,8 @@
 import { benchAds } from "./ads.ts";
 import { type Load, type LoadResult, wrk } from "./load.ts";
 import { LARGE_BYTES, TARGET } from "./peers.ts";
-import { cpuSeconds, machineBusySeconds, median, rssMb } from "./process.ts";
+import { median, rssMb } from "./process.ts";
+import { alternating, type Cost, costing, option, table } from "./rounds.ts";
 import { benchScale } from "./scale.ts";
 import { type Ground, installPeers, layGround, type Target, type TargetName } from "./targets.ts";
 
@@ -49,37 +50,16 @@ const CASES: readonly Case[] = [
   },
 ];
 
-interface Sample extends LoadResult {
-  readonly cpuUs: number;
+interface Sample extends LoadResult, Cost {
   readonly rssMb: number;
-  /** CPU of everything else on the machine but the proxy, as a share of one core. */
-  readonly othersCores: number;
 }
 
 async function sample(target: Target, load: Load, ground: Ground): Promise<Sample> {
-  const cpuBefore = cpuSeconds(target.pid);
-  const busyBefore = machineBusySeconds();
-  const result = await wrk(target.port, TARGET, load, ground.directory);
-  const cpu = cpuSeconds(target.pid) - cpuBefore;
-  return {
-    ...result,
-    cpuUs: cpu / result.requests * 1e6,
-    rssMb: rssMb(target.pid),
-    othersCores: (machineBusySeconds() - busyBefore - cpu) / result.seconds,
-  };
-}
-
-function option(name: string): string | undefined {
-  const at = Deno.args.indexOf(`--${name}`);
-  return at < 0 ? undefined : Deno.args[at + 1];
+  const result = await costing(target.pid, () => wrk(target.port, TARGET, load, ground.directory));
+  return { ...result, rssMb: rssMb(target.pid) };
 }
 
 const us = (value: number) => value >= 1000 ? `${(value / 1000).toFixed(2)} ms` : `${value.toFixed(0)} us`;
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(header), `|${header.map(() => "---").join("|")}|`, ...rows.map(line)].join("\n");
-}
 
 async function benchRequests(
   ground: Ground,
@@ -97,14 +77,11 @@ async function benchRequests(
 
   const rows: string[][] = [];
   for (const c of cases) {
-    const samples: Sample[][] = targets.map(() => []);
-    for (let round = 0; round < rounds; round++) {
-      for (let k = 0; k < targets.length; k++) {
-        // Every other round runs backwards, so that no one always follows the same neighbour.
-        const i = round % 2 === 0 ? k : targets.length - 1 - k;
-        samples[i]!.push(await sample(targets[i]!, { ...c.load, seconds }, ground));
-      }
-    }
+    const samples = await alternating(
+      targets,
+      rounds,
+      (target) => sample(target, { ...c.load, seconds }, ground),
+    );
     const reference = median(samples[0]!.map((s) => s.cpuUs));
     for (const [i, target] of targets.entries()) {
       const of = (pick: (s: Sample) => number) => samples[i]!.map(pick);

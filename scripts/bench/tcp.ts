@@ -9,7 +9,8 @@
  * deno run -A scripts/bench/tcp.ts --rounds 5
  * ```
  */
-import { cpuSeconds, freePort, type Running, start } from "./process.ts";
+import { cpuSeconds, freePort, median, type Running, start } from "./process.ts";
+import { option } from "./rounds.ts";
 
 const GIB = 1 << 30;
 const CHUNK = 1 << 18;
@@ -66,19 +67,9 @@ async function untilListening(port: number): Promise<void> {
   }
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] as number;
-}
-
-function option(name: string, fallback: number): number {
-  const at = Deno.args.indexOf(`--${name}`);
-  return at < 0 ? fallback : Number(Deno.args[at + 1]);
-}
-
 async function main(): Promise<void> {
-  const rounds = option("rounds", 5);
-  const bytes = option("gib", 2) * GIB;
+  const rounds = Number(option("rounds") ?? 5);
+  const bytes = Number(option("gib") ?? 2) * GIB;
   const directory = await Deno.makeTempDir({ prefix: "mesh-bench-tcp-" });
   const self = new URL(import.meta.url).pathname;
   const running: Running[] = [];
