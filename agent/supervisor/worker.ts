@@ -9,6 +9,7 @@ import type { Log } from "../core/ports.ts";
 import { systemClock } from "../net/clock.ts";
 import { releaseGarbage } from "../net/collect_garbage.ts";
 import { createLog } from "../net/log.ts";
+import { releaseWhenQuiet } from "../net/release_when_quiet.ts";
 import { surviveRejections } from "../net/survive.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
@@ -77,6 +78,12 @@ async function start({ config, log: options, scope }: ToWorker & { type: "start"
     // Of reading settings, rules and the schema; later, and only when nobody waits for the 20 ms.
     systemClock.after(SETTLE_MS, () => {
       if (agent.observer.totals().inFlight === 0) releaseGarbage();
+    });
+    releaseWhenQuiet({
+      clock: systemClock,
+      totals: () => agent.observer.totals(),
+      used: () => Deno.memoryUsage().heapUsed,
+      release: releaseGarbage,
     });
     say({
       type: "started",
