@@ -60,87 +60,84 @@ class Bench {
   }
 }
 
-Deno.test("admission: 64 begin at once, the others in order as those leave; no turn is asked for without need", async () => {
+Deno.test("admission: 40 begin at once, the others in order as those leave; no turn is asked for without need", async () => {
   const b = new Bench();
-  await b.enter(64);
-  assert.equal(b.begun.length, 64);
+  await b.enter(40);
+  assert.equal(b.begun.length, 40);
   assert.equal(b.turns.asked, 0);
   await b.enter(100);
-  assert.equal(b.begun.length, 64);
+  assert.equal(b.begun.length, 40);
   assert.equal(b.turns.asked, 1);
   await b.leave(70);
-  assert.deepEqual(b.begun, Array.from({ length: 134 }, (_, i) => i));
+  assert.deepEqual(b.begun, Array.from({ length: 110 }, (_, i) => i));
   assert.equal(b.admission.waiting, 30);
   await b.leave(30);
   await b.longTurn();
+  await b.clock.advance(10);
   assert.equal(b.turns.asked, 1, "nobody waits");
-  await b.leave(64);
-  await b.enter(64);
+  await b.leave(40);
+  await b.enter(40);
   assert.equal(b.turns.asked, 1);
 });
 
-Deno.test("admission: a long turn lets 8 more begin, and those who leave make room only below the limit", async () => {
+Deno.test("admission: after a long turn 8 more begin, and those who leave make room only below the limit", async () => {
   const b = new Bench();
   await b.enter(200);
   await b.longTurn();
-  assert.equal(b.begun.length, 72);
+  assert.equal(b.begun.length, 48);
+  assert.equal(b.turns.asked, 2);
   await b.longTurn();
-  assert.equal(b.begun.length, 80);
+  assert.equal(b.begun.length, 56);
   await b.leave(16);
-  assert.equal(b.begun.length, 80);
+  assert.equal(b.begun.length, 56);
   await b.leave(1);
-  assert.equal(b.begun.length, 81);
+  assert.equal(b.begun.length, 57);
 });
 
 Deno.test("admission: a turn that was over at once doubles the limit, once in a millisecond", async () => {
   const b = new Bench();
   await b.enter(1000);
-  await b.turns.end();
-  assert.equal(b.begun.length, 128);
-  assert.equal(b.turns.asked, 1, "the next one waits a millisecond");
-  await b.clock.advance(1);
-  assert.equal(b.turns.asked, 2);
-  await b.turns.end();
-  assert.equal(b.begun.length, 256);
-  await b.clock.advance(1);
-  await b.turns.end();
-  await b.clock.advance(1);
-  await b.turns.end();
-  assert.equal(b.begun.length, 1000);
+  for (const begun of [80, 160, 320, 640, 1000]) {
+    await b.turns.end();
+    assert.equal(b.begun.length, begun);
+    if (begun === 1000) break;
+    const { asked } = b.turns;
+    await b.clock.advance(1);
+    assert.equal(b.turns.asked, asked + 1, "not before a millisecond is over");
+  }
   assert.equal(b.admission.waiting, 0);
+  await b.enter(400);
+  assert.equal(b.begun.length, 1280);
   // Within one millisecond of a rise there is none, but nobody starves.
-  await b.enter(100);
-  assert.equal(b.begun.length, 1024);
   await b.turns.end();
-  assert.equal(b.begun.length, 1032);
+  assert.equal(b.begun.length, 1288);
 });
 
 Deno.test("admission: the limit falls slowly with those who leave, and fast with long turns", async () => {
   const b = new Bench();
-  await b.enter(129);
+  await b.enter(81);
   await b.turns.end();
-  await b.leave(129);
-  // 128 less 129 / 16.
-  await b.enter(121);
+  await b.leave(81);
+  // 80 less 81 / 64.
+  await b.enter(80);
   assert.equal(b.admission.waiting, 1);
-  assert.equal(b.begun.length, 129 + 120);
+  assert.equal(b.begun.length, 81 + 79);
   await b.enter(100);
   await b.clock.advance(1);
-  // 105 is 7/8 of it; 8 begin all the same.
+  // 68.9 is 7/8 of it; 8 begin all the same.
   await b.longTurn();
-  assert.equal(b.begun.length, 129 + 128);
-  await b.leave(25);
-  assert.equal(b.begun.length, 129 + 129, "103.4 less what left");
-  for (let i = 0; i < 200; i++) {
-    await b.enter(1);
+  assert.equal(b.begun.length, 81 + 87);
+  await b.leave(18);
+  assert.equal(b.begun.length, 81 + 87, "69 are within");
+  await b.leave(1);
+  assert.equal(b.begun.length, 81 + 88);
+  for (let i = 0; i < 10; i++) {
+    await b.clock.advance(1);
     await b.longTurn();
-    await b.leave(1);
   }
-  await b.leave(200);
-  const before = b.begun.length;
-  assert.equal(b.admission.waiting, 0);
+  await b.leave(180 - 19);
   await b.enter(200);
-  assert.ok(b.begun.length - before <= 72, `${b.begun.length - before}`);
+  assert.equal(b.begun.length, 81 + 180 + 40, "never below 40");
 });
 
 Deno.test("admission: without turns everything begins at once", () => {
@@ -163,19 +160,19 @@ async function crowd(count: number, options: RigOptions, text = GET): Promise<[R
 }
 
 Deno.test("a crowd is answered over few connections: an answer makes room, its connection serves the next", async () => {
-  const [r, clients] = await crowd(100, { upstream: () => {} });
-  assert.equal(r.dialed.length, 64);
+  const [r, clients] = await crowd(76, { upstream: () => {} });
+  assert.equal(r.dialed.length, 40);
   await r.clock.advance(20);
   for (let i = 0; i < 36; i++) {
     send(r.upstreams[i]!, OK);
     await settle();
   }
-  assert.equal(r.dialed.length, 64);
+  assert.equal(r.dialed.length, 40);
   for (const upstream of r.upstreams) {
     send(upstream, OK);
     await settle();
   }
-  assert.equal(r.dialed.length, 64);
+  assert.equal(r.dialed.length, 40);
   for (const client of clients) assert.match(got(client), /^HTTP\/1.1 200 /);
   // The wait is in the duration, and not in what the upstream took.
   const waited = r.records.filter((record) => record.durationMs === 20 && record.upstreamServiceTimeMs === 0);
@@ -183,13 +180,13 @@ Deno.test("a crowd is answered over few connections: an answer makes room, its c
   r.proxy.close();
 });
 
-/** 64 that do not end, then one more; `wait` gets the 64 to wait for others than the proxy. */
+/** 40 that do not end, then one more; `wait` gets the 40 to wait for others than the proxy. */
 async function doesNotWait(
   options: RigOptions,
   text: string,
   wait: (r: Rig) => Promise<void>,
 ): Promise<void> {
-  const [r] = await crowd(64, options, text);
+  const [r] = await crowd(40, options, text);
   await wait(r);
   const client = r.client();
   send(client, GET);
@@ -197,7 +194,7 @@ async function doesNotWait(
   const { length } = r.dialed;
   r.proxy.close();
   await settle();
-  assert.equal(length, 65);
+  assert.equal(length, 41);
 }
 
 Deno.test("requests that wait for long are not counted: slow upstreams, long answers, long bodies, tunnels", async () => {
@@ -217,12 +214,12 @@ Deno.test("requests that wait for long are not counted: slow upstreams, long ans
 });
 
 Deno.test("half a head holds no place, and waits for its turn when it is whole", async () => {
-  const [r] = await crowd(64, { upstream: () => {} }, GET.slice(0, 9));
+  const [r] = await crowd(40, { upstream: () => {} }, GET.slice(0, 9));
   const client = r.client();
   send(client, GET);
   await settle();
   assert.equal(r.dialed.length, 1);
-  const [other, halves] = await crowd(63, { upstream: () => {} });
+  const [other, halves] = await crowd(39, { upstream: () => {} });
   const [first, second] = [other.client(), other.client()];
   for (const half of [first, second]) send(half, GET.slice(0, 9));
   await settle();
@@ -230,23 +227,23 @@ Deno.test("half a head holds no place, and waits for its turn when it is whole",
     send(half, GET.slice(9));
     await settle();
   }
-  assert.equal(other.dialed.length, 64);
+  assert.equal(other.dialed.length, 40);
   send(other.upstreams[0]!, OK);
   await settle();
   send(other.upstreams[0]!, OK);
   await settle();
   assert.match(got(halves[0]!), /^HTTP\/1.1 200 /);
   assert.match(got(second), /^HTTP\/1.1 200 /);
-  assert.equal(other.dialed.length, 64);
+  assert.equal(other.dialed.length, 40);
   r.proxy.close();
   other.proxy.close();
 });
 
 Deno.test("whoever waits while the proxy closes is let go", async () => {
   const turns = new FakeTurns();
-  const [r] = await crowd(66, { upstream: () => {}, turns });
+  const [r] = await crowd(42, { upstream: () => {}, turns });
   r.proxy.close();
   await turns.end();
-  assert.equal(r.proxy.stats().connections, 64);
-  assert.equal(r.dialed.length, 64);
+  assert.equal(r.proxy.stats().connections, 40);
+  assert.equal(r.dialed.length, 40);
 });
