@@ -56,7 +56,7 @@ export class Http2Downstream implements Http2Handler, HeldConnection {
   /** Tells the holder when the connection is over. */
   run(): void {
     this.#rest();
-    void this.link.run().then(() => this.holder.left(this));
+    void this.link.run();
   }
 
   /** Says goodbye: what runs is finished, then the connection closes. */
@@ -86,6 +86,10 @@ export class Http2Downstream implements Http2Handler, HeldConnection {
     this.#started = [];
     if (!this.connection.draining) this.link.ownDeadline = Infinity;
     for (const stream of started) this.#serve(stream);
+  }
+
+  ended(): void {
+    this.holder.left(this);
   }
 
   mistaken(error: Error): void {

@@ -27,6 +27,8 @@ export interface LinkOwner {
   received(): void;
   /** The agent made a mistake; the connection ends. */
   mistaken(error: Error): void;
+  /** `run` ends. */
+  ended(): void;
   /** `ownDeadline` has passed. */
   expired(): void;
 }
@@ -124,6 +126,7 @@ export class Http2Link implements Expirable, Writer {
       connection.abandon();
       this.close();
     }
+    this.owner.ended();
   }
 
   /** Writes what the codec has, at the end of the turn. */

@@ -83,9 +83,13 @@ export class Http2Upstream implements Http2Handler {
   }
 
   /** Until the connection is over; never rejects. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
     this.#schedule();
-    await this.link.run();
+    return this.link.run();
+  }
+
+  /** The link is over. */
+  ended(): void {
     this.#tellKnown();
   }
 

@@ -277,15 +277,13 @@ export class Http2Connection {
 
 const NO_OPAQUE = new Uint8Array(8);
 
-let given: Partial<Http2Limits> = {};
-let whole = DEFAULT_LIMITS;
+/** The last ones: connections with the same limits share one object of them. */
+let shared = DEFAULT_LIMITS;
 
-/** Connections with the same limits share one object of them. */
-function limitsOf(limits: Partial<Http2Limits> | undefined): Http2Limits {
-  if (limits === undefined) return DEFAULT_LIMITS;
-  if (limits !== given) {
-    given = limits;
-    whole = { ...DEFAULT_LIMITS, ...limits };
-  }
-  return whole;
+function limitsOf(given: Partial<Http2Limits> | undefined): Http2Limits {
+  if (given === undefined) return DEFAULT_LIMITS;
+  const limits: Http2Limits = { ...DEFAULT_LIMITS, ...given };
+  const names = Object.keys(limits) as (keyof Http2Limits)[];
+  if (names.some((name) => limits[name] !== shared[name])) shared = limits;
+  return shared;
 }
