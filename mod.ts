@@ -17,6 +17,7 @@
  */
 import type { AgentOptions, RunningAgent } from "./agent/agent.ts";
 import { tooOld } from "./agent/core/runtime_version.ts";
+import { loadPrepared } from "./agent/net/prepared.ts";
 import type { CompiledRules } from "./agent/discovery/offline.ts";
 import type { ProxyContext } from "./agent/istio/resources.ts";
 import type { Explanation } from "./agent/route/explain.ts";
@@ -76,6 +77,9 @@ if (import.meta.main) {
     console.error(sentence);
     Deno.exit(2);
   }
-  const { main } = await import("./agent/cli/main.ts");
+  const { main } = Deno.args[0] === "run" && loadPrepared<typeof import("./agent/cli/main.ts")>(
+        "supervisor",
+        new URL("./", import.meta.url),
+      ) || await import("./agent/cli/main.ts");
   Deno.exit(await main(Deno.args));
 }

@@ -29,6 +29,12 @@ const LATE_PACKAGE = /createRequire\(import\.meta\.url\)\("([a-z][\w-]*)"\)/g;
 const WORKER_IN_SOURCES = 'new URL("./worker.ts",import.meta.url)';
 const WORKER_IN_BUNDLE = 'new URL("./agent/supervisor/worker.js",import.meta.url)';
 
+/** Entry points besides mod.ts, in agent/supervisor. */
+const WORKERS = ["worker", "prepared_worker"];
+
+/** What grpc-js requires when it serves channelz or ORCA, which no agent does: 140 kB, held in memory by whoever runs a compiled agent. */
+const NEVER_LOADED = "@grpc/proto-loader";
+
 /** A chunk as it is shipped, and the packages that it wants beside it as NAME.cjs. */
 export function shippedChunk(chunk: string): { text: string; packages: string[] } {
   const packages: string[] = [];
@@ -40,9 +46,10 @@ export function shippedChunk(chunk: string): { text: string; packages: string[] 
   return { text, packages };
 }
 
-async function denoBundle(...args: string[]): Promise<void> {
+/** Throws with the bundler's own words. */
+export async function denoBundle(...args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--minify", ...args],
+    args: ["bundle", "--quiet", ...args],
     cwd: root,
     env: { NO_COLOR: "1" },
   }).output();
@@ -62,9 +69,12 @@ export async function bundle(): Promise<void> {
   const fresh = new URL(`${BUNDLE}.new-${Deno.pid}/`, root);
   const target = new URL(BUNDLE, root);
   try {
-    await denoBundle("--code-splitting", "--outdir", fresh.pathname, "mod.ts", "agent/supervisor/worker.ts");
+    const entries = ["mod.ts", ...WORKERS.map((name) => `agent/supervisor/${name}.ts`)];
+    await denoBundle(
+      ...["--minify", "--code-splitting", "--external", NEVER_LOADED, "--outdir", fresh.pathname, ...entries],
+    );
     const wanted = new Set<string>();
-    for (const file of [...await chunksIn(fresh), new URL("agent/supervisor/worker.js", fresh)]) {
+    for (const file of [...await chunksIn(fresh), ...await chunksIn(new URL("agent/supervisor/", fresh))]) {
       const { text, packages } = shippedChunk(await Deno.readTextFile(file));
       await Deno.writeTextFile(file, text);
       for (const each of packages) wanted.add(each);
@@ -72,7 +82,8 @@ export async function bundle(): Promise<void> {
     for (const name of wanted) {
       const entry = new URL(`${name}.entry.js`, fresh);
       await Deno.writeTextFile(entry, `export * from "${name}";\n`);
-      await denoBundle("--format", "cjs", "--output", new URL(`${name}.cjs`, fresh).pathname, entry.pathname);
+      const output = new URL(`${name}.cjs`, fresh).pathname;
+      await denoBundle("--minify", "--format", "cjs", "--output", output, entry.pathname);
       await Deno.remove(entry);
     }
     await Deno.remove(target, { recursive: true }).catch(() => {});

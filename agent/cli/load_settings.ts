@@ -30,9 +30,9 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
   const home = environment(["CHASSIS_HOME"]).variables.get("CHASSIS_HOME");
   const directory = await confDirectory(args.get("config"), home, fallback);
   const files = new Map<string, string>();
-  for (const name of await namesIn(directory)) {
+  for (const name of namesIn(directory)) {
     if (!SETTINGS_FILE.test(name)) continue;
-    const text = await readSettingsFile(joinPath(directory, name));
+    const text = readSettingsFile(joinPath(directory, name));
     if (text !== undefined) files.set(name, text);
   }
   const label = shownPath(directory);
@@ -57,10 +57,11 @@ export async function loadSettings(args: ParsedArgs, fallback?: string): Promise
   return { ...(config === undefined ? {} : { config }), diagnostics, files: labelled };
 }
 
-async function namesIn(directory: string): Promise<string[]> {
+/** In this thread, as the files: each reading beside it starts one of its own, and traffic is elsewhere. */
+function namesIn(directory: string): string[] {
   const names: string[] = [];
   try {
-    for await (const { name } of Deno.readDir(directory)) names.push(name);
+    for (const { name } of Deno.readDirSync(directory)) names.push(name);
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) throw lockedDirectory(directory, error);
     throw error;
@@ -83,10 +84,10 @@ function lockedDirectory(path: string, cause: Error): MeshError {
 }
 
 /** Undefined for what is no file. Throws MeshError N107 for a file that cannot be read. */
-async function readSettingsFile(path: string): Promise<string | undefined> {
+function readSettingsFile(path: string): string | undefined {
   try {
     // Follows links: a mounted ConfigMap gives them.
-    return (await Deno.stat(path)).isFile ? await Deno.readTextFile(path) : undefined;
+    return Deno.statSync(path).isFile ? Deno.readTextFileSync(path) : undefined;
   } catch (error) {
     const state = error instanceof Deno.errors.NotFound
       ? "it is a link that leads nowhere"
@@ -120,7 +121,7 @@ async function confDirectory(
   for (const candidate of candidates) {
     const path = absolutePath(candidate);
     try {
-      const { isFile } = await Deno.stat(path);
+      const { isFile } = Deno.statSync(path);
       return isFile ? directoryOf(path) : path;
     } catch (error) {
       if (error instanceof Deno.errors.PermissionDenied) throw lockedDirectory(path, error);

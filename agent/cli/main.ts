@@ -11,7 +11,7 @@
  * ```
  */
 import { formatDiagnostic } from "../core/diagnostics.ts";
-import { MeshError } from "../core/errors.ts";
+import type { MeshError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { parseArgs } from "./args.ts";
 import type { CommandHelp, ExitCode } from "./command.ts";
@@ -77,7 +77,7 @@ function unknown(name: string, terminal: Terminal): ExitCode {
 const USAGE_CODES = /^(N10[1-37]|N110|N11[89]|S\d+)$/;
 
 function failed(error: unknown, terminal: Terminal): ExitCode {
-  if (error instanceof MeshError) {
+  if (isMeshError(error)) {
     terminal.note(`[${error.code}] ${error.message}${error.hint === "" ? "" : `\n    ${error.hint}`}`);
     return USAGE_CODES.test(error.code) ? 2 : 1;
   }
@@ -99,6 +99,11 @@ function failed(error: unknown, terminal: Terminal): ExitCode {
     }),
   );
   return 1;
+}
+
+/** Also of a second copy of the class: an agent that is not isolated is loaded beside a prepared command line (net/prepared.ts). */
+function isMeshError(error: unknown): error is MeshError {
+  return error instanceof Error && error.name === "MeshError";
 }
 
 /** The first place of the agent's own in a stack, which is enough to find it. */

@@ -9,7 +9,8 @@ import { WORKER } from "./spawn.ts";
 
 /** `worker`: the entry point. Never rejects: what cannot be read is not there. */
 export async function readFacts(config: AgentConfig, worker = WORKER): Promise<ScopeFacts> {
-  const [nameservers, realPaths] = await Promise.all([readNameservers(), readRealPaths(rootsOf(config))]);
+  // In this thread: each reading beside it starts one of its own (1 ms, 0.1 MB), and there is no traffic here to wait for.
+  const [nameservers, realPaths] = [readNameservers(), readRealPaths(rootsOf(config))];
   const { type, address } = config.serviceDiscovery;
   // As the agent will read them, so that this process follows no link out either.
   const roots = rootsOf(config).map((path) => realPaths.get(path) ?? path);
@@ -35,23 +36,23 @@ function programOf(worker: URL): string[] {
   return worker.pathname.endsWith(".ts") ? [path("../"), path("../../node_modules")] : [path("../../")];
 }
 
-async function readNameservers(): Promise<string[]> {
+function readNameservers(): string[] {
   try {
-    return nameserversOf(await Deno.readTextFile("/etc/resolv.conf"));
+    return nameserversOf(Deno.readTextFileSync("/etc/resolv.conf"));
   } catch {
     return [];
   }
 }
 
-async function readRealPaths(paths: readonly string[]): Promise<Map<string, string>> {
+function readRealPaths(paths: readonly string[]): Map<string, string> {
   const real = new Map<string, string>();
-  await Promise.all(paths.map(async (path) => {
+  for (const path of paths) {
     try {
-      real.set(path, await Deno.realPath(path));
+      real.set(path, Deno.realPathSync(path));
     } catch {
       // It may be made later.
     }
-  }));
+  }
   return real;
 }
 

@@ -2,12 +2,30 @@
 import { MeshError } from "../core/errors.ts";
 import { BOUND_VARIABLE } from "../core/variables.ts";
 import { isFair } from "../net/read_gate.ts";
+import type { AgentConfig } from "../settings/types.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import type { Scope } from "./scope.ts";
 import type { WorkerLink } from "./supervise.ts";
 
 /** Entry point of the worker. A bundle has it elsewhere (scripts/bundle.ts). */
 export const WORKER: URL = new URL("./worker.ts", import.meta.url);
+
+/** The same, prepared; only where this script is prepared itself. */
+const PREPARED_WORKER = (import.meta as { readonly prepared?: true }).prepared === true
+  ? new URL("./prepared_worker.ts", import.meta.url)
+  : undefined;
+
+/**
+ * A prepared worker has what xDS over the agent's own HTTP/2 needs: each byte of it is held in memory (in the program's, in V8's and as
+ * byte code), also by those who need another part.
+ */
+export function workerFor(
+  { discovery, serviceDiscovery, proxy, inbound }: AgentConfig,
+): URL {
+  const fits = /^pilotv[23]$/.test(serviceDiscovery.type) && discovery.transport === "native" &&
+    proxy.engine === "native" && inbound === undefined;
+  return fits && PREPARED_WORKER || WORKER;
+}
 
 /** I/O events per turn of the worker's runtime; below 128 connections share it fairly (net/read_gate.ts). */
 const FAIR_EVENTS = "64";
@@ -20,7 +38,7 @@ export function spawnWorker(
   scope: Scope,
   start: ToWorker & { type: "start" },
   hear: (message: FromWorker) => void,
-  { worker: url = WORKER, sealed = false }: {
+  { worker: url = workerFor(start.config), sealed = false }: {
     readonly worker?: URL | undefined;
     readonly sealed?: boolean | undefined;
   } = {},
