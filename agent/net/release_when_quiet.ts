@@ -2,14 +2,17 @@
  * Gives back, after busy times, what requests left behind. V8 keeps room for the young of a busy day (32 MB and more), and nobody else
  * tells it that the day is over: with thousands of idle connections that is a third of what they cost.
  *
- * In: how many requests there were, seen once a second. Out: one call of `release` when there was none for two seconds and none is under
+ * In: how many requests there were, seen every five seconds. Out: one call of `release` when there was none for half a minute and none is under
  * way; the next one only after as many requests as leave garbage worth the pause.
  */
 import type { Clock } from "../core/ports.ts";
 
-const CHECK_MS = 1000;
-/** Checks in a row that saw nothing new. The last of them finds idle connections folded. */
-const QUIET_CHECKS = 2;
+const CHECK_MS = 5000;
+/**
+ * Checks in a row that saw nothing new: a pause, not a gap. What comes after a collection pays for it by a third more CPU until the young
+ * generation and the machine code are there again.
+ */
+const QUIET_CHECKS = 6;
 /** About 10 MB of garbage. */
 const MIN_REQUESTS = 1000;
 /** A whole collection stops everything for about a millisecond per MB that lives on. */

@@ -5,8 +5,8 @@ import type { Target } from "./targets.ts";
 
 /** Connections that are opened at the same time. */
 const AT_ONCE = 50;
-/** Garbage of the opening may be collected, ms. */
-const SETTLE_MS = 4000;
+/** For garbage of the opening, which the agent collects after half a minute without requests, ms. */
+const SETTLE_MS = 40_000;
 
 const ascii = (text: string) => new TextEncoder().encode(text);
 
