@@ -18,7 +18,16 @@
 import type { Seal } from "../agent/supervisor/seal.ts";
 import { BUNDLE, bundle } from "./bundle.ts";
 import { denortFromWheel } from "./denort_from_wheel.ts";
-import { byteCode, prepareScripts, SCRIPT_NAMES, stageTelling } from "./prepare.ts";
+import {
+  agreed,
+  byteCode,
+  prepareScripts,
+  SCRIPT_NAMES,
+  settled,
+  stageSettling,
+  stageTelling,
+  TELLING_FLAGS,
+} from "./prepare.ts";
 import { sealedFlags, sealFor } from "./seal.ts";
 
 /** What it compiles for: name -> as Rust calls it. Windows is none: the agent lives by signals and /proc. */
@@ -58,11 +67,18 @@ export function permissionFlags(set: Readonly<Record<string, Permission>>): stri
   return flags;
 }
 
+export interface CompilerOptions {
+  readonly target?: Target | undefined;
+  readonly seal?: Seal | undefined;
+  /** Default: {@link V8_FLAGS}. */
+  readonly v8Flags?: readonly string[];
+}
+
 /** Arguments of `deno compile`, the output last. */
 export function compileArguments(
   config: { permissions?: { default?: Record<string, Permission> }; unstable?: readonly string[] },
   output: string,
-  { target, seal }: { readonly target?: Target | undefined; readonly seal?: Seal | undefined } = {},
+  { target, seal, v8Flags = V8_FLAGS }: CompilerOptions = {},
 ): string[] {
   const set = config.permissions?.default ?? {};
   return [
@@ -75,7 +91,7 @@ export function compileArguments(
     ...(config.unstable ?? []).map((feature) => `--unstable-${feature}`),
     ...permissionFlags(seal === undefined ? set : sealedFlags(seal, set)),
     ...(target === undefined ? [] : ["--target", TARGETS[target]]),
-    `--v8-flags=${V8_FLAGS.join(",")}`,
+    `--v8-flags=${v8Flags.join(",")}`,
     // All that it needs is staged beside.
     "--no-config",
     "--include",
@@ -150,16 +166,23 @@ async function compileStaged(args: string[], directory: string, target: Target |
   return "base: Deno 2.6.10 out of a wheel, because this machine cannot fetch that of " + Deno.version.deno;
 }
 
-/** Makes the byte code of the start (prepare.ts) with a program of its own, and puts it beside the bundle; gives a line about it. */
+/** Makes the byte code of the start (prepare.ts) with programs of its own, and puts it beside the bundle; gives a line about it. */
 async function prepare(config: Parameters<typeof compileArguments>[0]): Promise<string> {
   await prepareScripts();
   const directory = await Deno.makeTempDir({ prefix: "mesh-prepare-" });
+  const compiled = async (name: string, v8Flags: readonly string[]): Promise<string> => {
+    const program = `${directory}/${name}`;
+    await compileStaged(compileArguments(config, program, { v8Flags }), directory, undefined);
+    return program;
+  };
   try {
     await stage(directory);
     await stageTelling(directory);
-    const program = `${directory}/mesh-agent`;
-    await compileStaged(compileArguments(config, program), directory, undefined);
-    for (const [name, bytes] of Object.entries(await byteCode(program))) {
+    const telling = await compiled("telling", [...V8_FLAGS, ...TELLING_FLAGS]);
+    await stageSettling(directory);
+    const settling = await compiled("settling", V8_FLAGS);
+    const code = await agreed(async () => await settled(settling, await byteCode(telling)));
+    for (const [name, bytes] of Object.entries(code)) {
       await Deno.writeFile(new URL(`${BUNDLE}/${name}.prepared.cache`, root), bytes);
     }
     return "start prepared";

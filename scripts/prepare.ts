@@ -5,10 +5,12 @@
  * The scripts are made from the same sources as the bundle. Their byte code comes from a program that is compiled for that, with the base
  * and the flags of the real one, and started once beside a control plane; where none can be had (the scripted one is a `node` process),
  * with rules from a file. So it is of no use for another machine's program.
+ *
+ * The same sources shall give the same bytes: byte code depends on which functions have run, and two runs must agree on it; what V8 notes
+ * on functions beside that does not stay ({@link TELLING_FLAGS}, {@link stageSettling}).
  */
 import { BUNDLE, denoBundle } from "./bundle.ts";
-import { chassisText } from "../tests/harness/conf.ts";
-import { serviceEntry } from "../tests/harness/conf.ts";
+import { chassisText, serviceEntry } from "../tests/harness/conf.ts";
 import { programOf, resourcesOf } from "../tests/harness/xds_resources.ts";
 import { startControlPlane } from "../tests/harness/control_plane.ts";
 
@@ -132,11 +134,71 @@ export async function stageTelling(directory: string): Promise<void> {
   );
 }
 
+/** Otherwise a function has a bit noted when its machine code was made, which happens earlier or later. Byte code is the same. */
+export const TELLING_FLAGS: readonly string[] = ["--no-sparkplug"];
+
+/** Of V8's byte code: magic number, versions, size of the text; then four bytes that stand for the flags, sizes and the code itself. */
+const FLAGS_AT = 12;
+const FLAGS_END = 16;
+
+/**
+ * Turns a staged program into one that takes byte code over as a start would, for its own flags, and prints it as it is then: numbered in
+ * one order, whatever the order was in which functions had their first call.
+ */
+export async function stageSettling(directory: string): Promise<void> {
+  await Deno.writeTextFile(
+    `${directory}/${BUNDLE}/mod.js`,
+    `const { Script } = process.getBuiltinModule("node:vm");
+const flags = new Script("").createCachedData().subarray(${FLAGS_AT}, ${FLAGS_END});
+for (const [i, name] of ${JSON.stringify(SCRIPT_NAMES)}.entries()) {
+  const cachedData = Deno.readFileSync(Deno.args[i]);
+  cachedData.set(flags, ${FLAGS_AT});
+  const source = Deno.readTextFileSync(new URL("./" + name + ".prepared.cjs", import.meta.url));
+  const script = new Script(source, { filename: "agent/" + name + ".js", cachedData });
+  if (script.cachedDataRejected !== false) throw new Error("V8 rejects its own byte code of " + name);
+  // The first time changes what the functions have noted of their age, the second one finds it changed.
+  script.createCachedData();
+  console.log(script.createCachedData().toString("base64"));
+}
+`,
+  );
+}
+
+/** `told` as the program of {@link stageSettling} gives it, once it is compiled. */
+export async function settled(program: string, told: ByteCode): Promise<ByteCode> {
+  const files = SCRIPT_NAMES.map((name) => `${program}.${name}.cache`);
+  for (const [i, name] of SCRIPT_NAMES.entries()) await Deno.writeFile(files[i]!, told[name]);
+  const { success, stdout, stderr } = await new Deno.Command(program, { args: files }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
+  const [supervisor, worker] = new TextDecoder().decode(stdout).trim().split("\n").map((base64) =>
+    Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))
+  );
+  return { supervisor: supervisor!, worker: worker! };
+}
+
+/** Runs of the telling program, of which two must agree. */
+const MAX_RUNS = 6;
+
+export type ByteCode = Record<ScriptName, Uint8Array<ArrayBuffer>>;
+
+/** The first result that comes a second time. */
+export async function agreed(run: () => Promise<ByteCode>): Promise<ByteCode> {
+  const seen: ByteCode[] = [];
+  const equal = (a: Uint8Array, b: Uint8Array) =>
+    a.length === b.length && a.every((byte, i) => byte === b[i]);
+  while (seen.length < MAX_RUNS) {
+    const found = await run();
+    if (seen.some((before) => SCRIPT_NAMES.every((name) => equal(before[name], found[name])))) return found;
+    seen.push(found);
+  }
+  throw new Error(`no two of ${MAX_RUNS} runs used the same functions`);
+}
+
 /** Longest wait for the telling program, ms. */
 const PATIENCE_MS = 20_000;
 
 /** Starts what {@link stageTelling} staged, once it is compiled, up to its first proxied request. */
-export async function byteCode(program: string): Promise<Record<ScriptName, Uint8Array<ArrayBuffer>>> {
+export async function byteCode(program: string): Promise<ByteCode> {
   const upstream = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response("ok"));
   const rules = serviceEntry(HOST, 80, { v1: upstream.addr.port });
   const plane = await startControlPlane({ temper: "istiod" }).catch(() => undefined);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { preparedText } from "./prepare.ts";
+import { agreed, preparedText } from "./prepare.ts";
 
 const CHUNKS = ["mod.js", "agent-AB12.js", "agent", "lifetime-CD34.js"];
 
@@ -27,4 +27,21 @@ x ??= createRequire(import_meta2.url)("./yaml.cjs");
 
 Deno.test("prepare: a module that the bundle does not have is a mistake", () => {
   assert.throws(() => preparedText('import("./nowhere.ts")', CHUNKS), /the bundle has no "nowhere"/);
+});
+
+Deno.test("prepare: byte code counts once two runs agree on it", async () => {
+  const bytes = (n: number) => Uint8Array.of(n);
+  const telling = (...runs: [number, number][]) => {
+    let i = 0;
+    return async () => {
+      const [supervisor, worker] = runs[i++ % runs.length]!;
+      return await Promise.resolve({ supervisor: bytes(supervisor), worker: bytes(worker) });
+    };
+  };
+  const runs = telling([1, 1], [1, 2], [2, 1], [1, 2], [3, 3]);
+  assert.deepEqual(await agreed(runs), { supervisor: bytes(1), worker: bytes(2) });
+  let n = 0;
+  const never = () => Promise.resolve({ supervisor: bytes(n++), worker: bytes(0) });
+  await assert.rejects(agreed(never), /no two of 6 runs used the same functions/);
+  assert.equal(n, 6);
 });
