@@ -468,7 +468,8 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner, He
       throw error;
     }
     this.#state = BUSY;
-    this.deadline = Infinity;
+    if (this.begun) this.deadline = Infinity;
+    else this.#arm(WATCH_AFTER_MS);
   }
 
   // ---------------------------------------------------------------- Expirable
@@ -489,8 +490,12 @@ export class DownstreamConnection implements Responder, Expirable, BodyOwner, He
         if (this.#exchange === null || this.#tunnel) return;
         this.#leave();
         // The head's bytes are needed until `prepare` has copied them.
-        if (this.#body!.done) this.#input.prefetch((n) => this.#watched(n), this.#exchange.out !== null);
-        else this.#arm(WATCH_AFTER_MS);
+        if (this.#body!.done) {
+          this.#input.prefetch(
+            (n) => this.#watched(n),
+            this.#exchange.out !== null && !this.#exchange.pumping,
+          );
+        } else this.#arm(WATCH_AFTER_MS);
         return;
       case HEAD:
         this.#timeOut(

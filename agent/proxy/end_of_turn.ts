@@ -28,10 +28,21 @@ function endSoon(): void {
 
 function end(): void {
   ending = false;
-  for (let i = 0; i < writers.length; i++) writers[i]!.writeNow();
-  writers.length = 0;
-  for (let i = 0; i < afterwards.length; i++) afterwards[i]!();
-  afterwards.length = 0;
+  each(writers, (writer) => writer.writeNow());
+  each(afterwards, (task) => task());
+}
+
+/** All of them, and those that come meanwhile, once, whatever one of them throws: others have no part in it. */
+function each<T>(list: T[], take: (one: T) => void): void {
+  for (let i = 0; i < list.length; i++) {
+    try {
+      take(list[i]!);
+    } catch (error) {
+      // Heard by who hears of rejections that nobody handles.
+      Promise.reject(error);
+    }
+  }
+  list.length = 0;
 }
 
 /** It writes at the end of this turn. */
@@ -53,6 +64,5 @@ export function whenTold(waiter: Waiter): void {
 
 /** All is told. */
 export function toldAll(): void {
-  for (let i = 0; i < waiters.length; i++) waiters[i]!.goOn();
-  waiters.length = 0;
+  each(waiters, (waiter) => waiter.goOn());
 }

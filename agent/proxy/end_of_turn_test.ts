@@ -151,3 +151,35 @@ Deno.test("who waited goes on once", () => {
   toldAll();
   assert.equal(times, 1);
 });
+
+Deno.test("what one of many throws is heard, and ends no other twice or never", async () => {
+  const heard: unknown[] = [];
+  const hear = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    heard.push(event.reason);
+  };
+  globalThis.addEventListener("unhandledrejection", hear);
+  const { r, clients, server } = await ground();
+  const { records } = r;
+  let calls = 0;
+  records.push = (...items) => {
+    if (++calls === 2) throw new Error("the sink is full");
+    for (const item of items) records[records.length] = item;
+    return records.length;
+  };
+  call(clients[0]!, 3);
+  await settle();
+  for (const at of [2, 3, 4]) reply(server, at);
+  server.flush();
+  await settle();
+  call(clients[0]!);
+  await settle();
+  reply(server, 5);
+  server.flush();
+  await settle();
+  assert.deepEqual([calls, records.length, r.proxy.stats().inFlight], [4, 2 + 3, 0]);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(heard.map(String), ["Error: the sink is full"]);
+  globalThis.removeEventListener("unhandledrejection", hear);
+  r.proxy.close();
+});

@@ -57,7 +57,14 @@ export async function handleExchange(proxy: ProxyContext, ex: Exchange): Promise
     if (destination !== null) ex.responseOps = destination.responseOps;
     if (hasShortcut(selected) && await shortcut(proxy, ex, seen, selected)) return;
     let to = target(proxy, ex, seen, destination === null ? null : destination.cluster);
-    if (to instanceof Promise) to = await to;
+    if (to instanceof Promise) {
+      to = await to;
+      if (ex.cancelled) {
+        throw new MeshError("P112", "Cannot answer: the client closed the connection", {
+          side: "downstream",
+        });
+      }
+    }
     prepare(proxy, ex, seen, destination);
     const begun = ex.http2 && !ex.upgrading ? beginAtOnce(proxy, ex, to) : null;
     if (begun !== null && !(begun.stream instanceof Promise)) {

@@ -81,7 +81,8 @@ export class HeadMemo {
       codes.push(a, b, c, d);
       return;
     }
-    if (this.#same) {
+    // The first unit may end elsewhere now: Host behind other lines is no part of it.
+    if (this.#same && (this.#unit > 0 || end === this.#ends[0])) {
       const at = STRIDE * this.#unit;
       codes[at] = a;
       codes[at + 1] = b;

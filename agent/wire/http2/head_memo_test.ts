@@ -132,3 +132,55 @@ Deno.test("head memo: random heads come out as they went in", () => {
     }
   }
 });
+
+Deno.test("head memo: a Host behind other lines is no part of what the same first line means", () => {
+  const pair = new Pair(new HpackEncoder(4096));
+  const first = (host: string) => `GET / HTTP/1.1\r\nhost: ${host}\r\naccept: x\r\n\r\n`;
+  const late = (host: string) => `GET / HTTP/1.1\r\naccept: x\r\nhost: ${host}\r\n\r\n`;
+  const heads = [
+    late("a"),
+    late("a"),
+    first("a"),
+    first("a"),
+    first("a"),
+    first("a"),
+    first("b"),
+    late("c"),
+    first("b"),
+  ];
+  for (const head of heads) {
+    const host = /host: (\w)/.exec(head)![1]!;
+    assert.equal(pair.request(head)[0], first(host), head);
+  }
+});
+
+Deno.test("head memo: heads of any order, repeated, folded and with tables of any size, say what they said", () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    let state = seed;
+    const random = (n: number): number => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor(state / 2 ** 32 * n);
+    };
+    const one = <T>(list: readonly T[]): T => list[random(list.length)]!;
+    const hpack = new HpackEncoder(4096);
+    const pair = new Pair(hpack);
+    for (let i = 0; i < 100; i++) {
+      if (random(20) === 0) pair.encoder.fold();
+      if (random(20) === 0) hpack.allow(one([0, 64, 200, 512, 4096]));
+      const lines = Array.from({ length: random(6) }, () =>
+        one([
+          `accept: ${one(["a", "b"])}`,
+          `authorization: ${one(["s1", "s2"])}`,
+          `x-big: ${"v".repeat(one([10, 300, 1500]))}`,
+          `x-${random(40)}: ${"w".repeat(30)}`,
+          `x-id: ${i}`,
+        ]));
+      const start = `${one(["GET", "POST"])} ${one(["/", "/a", "/b?q"])} HTTP/1.1`;
+      const host = `host: ${one(["h1", "h2", "h3"])}`;
+      const all = [...lines];
+      all.splice(random(lines.length + 1), 0, host);
+      const [text] = pair.request([start, ...all, "", ""].join("\r\n"));
+      assert.equal(text, [start, host, ...lines, "", ""].join("\r\n"), `seed ${seed}, head ${i}`);
+    }
+  }
+});
