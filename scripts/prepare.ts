@@ -3,8 +3,8 @@
  * of what they ran from their start to the first proxied request.
  *
  * The scripts are made from the same sources as the bundle. Their byte code comes from a program that is compiled for that, with the base
- * and the flags of the real one, and started once beside a control plane; where none can be had (the scripted one is a `node` process),
- * with rules from a file. So it is of no use for another machine's program.
+ * and the flags of the real one, and started beside the scripted control plane, which is a `node` process. So it needs node, and it is of
+ * no use for another machine's program.
  *
  * The same sources shall give the same bytes: byte code depends on which functions have run, and two runs must agree on it; what V8 notes
  * on functions beside that does not stay ({@link TELLING_FLAGS}, {@link stageSettling}).
@@ -168,7 +168,8 @@ for (const [i, name] of ${JSON.stringify(SCRIPT_NAMES)}.entries()) {
 export async function settled(program: string, told: ByteCode): Promise<ByteCode> {
   const files = SCRIPT_NAMES.map((name) => `${program}.${name}.cache`);
   for (const [i, name] of SCRIPT_NAMES.entries()) await Deno.writeFile(files[i]!, told[name]);
-  const { success, stdout, stderr } = await new Deno.Command(program, { args: files }).output();
+  const { success, stdout, stderr } = await new Deno.Command(program, { args: files, clearEnv: true })
+    .output();
   if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
   const [supervisor, worker] = new TextDecoder().decode(stdout).trim().split("\n").map((base64) =>
     Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))
@@ -201,20 +202,21 @@ const PATIENCE_MS = 20_000;
 export async function byteCode(program: string): Promise<ByteCode> {
   const upstream = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response("ok"));
   const rules = serviceEntry(HOST, 80, { v1: upstream.addr.port });
-  const plane = await startControlPlane({ temper: "istiod" }).catch(() => undefined);
-  await plane?.set(resourcesOf(programOf(rules), "istiod"));
+  const plane = await startControlPlane({ temper: "istiod" });
+  await plane.set(resourcesOf(programOf(rules), "istiod"));
   const conf = await Deno.makeTempDir({ prefix: "mesh-prepare-" });
-  await Deno.mkdir(`${conf}/rules`);
   await Deno.writeTextFile(
     `${conf}/chassis.yaml`,
     chassisText({
       mesh: { accessLog: "off" },
-      ...(plane === undefined ? {} : { discovery: "pilotv3", address: plane.address }),
+      discovery: "pilotv3",
+      address: plane.address,
     }),
   );
-  if (plane === undefined) await Deno.writeTextFile(`${conf}/rules/rules.yaml`, rules);
   const child = new Deno.Command(program, {
     args: ["run", "--config", conf],
+    // Settings may come from variables.
+    clearEnv: true,
     env: { NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
@@ -245,7 +247,7 @@ export async function byteCode(program: string): Promise<ByteCode> {
     await supervisor.end();
     await worker.end();
     await upstream.shutdown();
-    await plane?.[Symbol.asyncDispose]();
+    await plane[Symbol.asyncDispose]();
     await Deno.remove(conf, { recursive: true });
   }
 }

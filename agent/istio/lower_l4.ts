@@ -163,17 +163,22 @@ function guardsHold(match: L4Match | null | undefined, port: number, proxy: Prox
 
 /** Nothing when it would match everything. */
 function matchOf(names: readonly string[], ranges: readonly string[]): Pick<FilterChain, "match"> {
+  const prefixRanges = boundsOf(ranges);
   const match: FilterChainMatch = {
-    ...(ranges.length === 0 ? {} : { prefixRanges: [...ranges].sort().map(rangeText).filter(isRange) }),
+    ...(prefixRanges.length === 0 ? {} : { prefixRanges }),
     ...(names.length === 0 || names.includes("*") ? {} : { serverNames: [...names].sort() }),
   };
   return Object.keys(match).length === 0 ? {} : { match };
 }
 
+function boundsOf(ranges: readonly string[]): string[] {
+  return [...ranges].sort().map(rangeText).filter(isRange);
+}
+
 function prefixOf(place: ServicePlace, ranges: readonly string[]): Pick<FilterChain, "servicePrefix"> {
   const [own] = place.ranges.map(parseRange);
   if (own === undefined) return {};
-  const lengths = ranges.map(parseRange).filter((range) => range !== undefined && holds(range, own))
+  const lengths = boundsOf(ranges).map(parseRange).filter((range) => range !== undefined && holds(range, own))
     .map((range) => range!.length);
   return lengths.length === 0 ? {} : { servicePrefix: Math.max(...lengths) };
 }

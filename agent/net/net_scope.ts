@@ -13,7 +13,7 @@
  * ```
  */
 import { normalAddress } from "../core/ip.ts";
-import { contains, type IpRange, parseRange } from "../route/ip_range.ts";
+import { contains, holds, type IpRange, parseRange } from "../route/ip_range.ts";
 import { type NetEntry, parseNetEntry, PRIVATE_RANGES } from "../settings/net_entry.ts";
 
 /** Addresses of granted names that are remembered. */
@@ -93,10 +93,24 @@ export class NetScope {
     }
   }
 
-  /** Is a place that rules name within the scope as a whole? Of ranges their first address counts. */
-  covers({ kind, host, port }: NetEntry): boolean {
-    if (kind !== "name") return this.target(host, port ?? -1) !== null;
-    return this.#any || this.#grants(host.replace(/^\*\./, "x."), port ?? -1);
+  /** Is a place that rules name within the scope as a whole? */
+  covers({ kind, host, length, port }: NetEntry): boolean {
+    if (this.#any) return true;
+    if (kind === "any" || kind === "private") return false;
+    if (kind === "name") return this.#grants(host, port ?? -1);
+    if (length === undefined) return this.target(host, port ?? -1) !== null;
+    const inner = parseRange(`${host}/${length}`);
+    if (inner === undefined) return false;
+    const granted = [
+      ...this.#ranges,
+      ...this.#ranges4.map(({ base, mask, port }) => ({
+        range: { v6: false, bits: BigInt(base), length: Math.clz32(~mask) },
+        port,
+      })),
+    ];
+    return granted.some(({ range, port: only }) =>
+      (only === undefined || only === port) && holds(range, inner)
+    );
   }
 
   #grants(name: string, port: number | undefined): boolean {

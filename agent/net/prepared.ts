@@ -1,7 +1,7 @@
 /**
  * Scripts that a compiled program carries together with what V8 made of them: one file of text, one of byte code. Two thirds of a start
  * are otherwise spent on reading the same text again and making the same byte code of it. Both files are part of the program; nothing
- * is kept on the machine.
+ * is kept on the machine. V8 tells a text from another by its length alone: both files are of one build.
  *
  * In: a name and the directory of `NAME.prepared.cjs` and `NAME.prepared.cache` (scripts/prepare.ts makes them). Out: what the script
  * exports; undefined where there is none, or where this V8 does not take the byte code (other version, other flags): the ordinary
@@ -51,13 +51,14 @@ export function loadPrepared<T>(name: string, directory: URL): T | undefined {
 function compiled(name: string, directory: URL): Wrapper | undefined {
   const cache = new URL(`./${name}.prepared.cache`, directory);
   let cachedData: Uint8Array<ArrayBuffer>;
+  let source: string;
   try {
     cachedData = new Uint8Array(Deno.statSync(cache).size);
+    fill(cachedData, cache);
+    source = textOf(new URL(`./${name}.prepared.cjs`, directory));
   } catch {
     return undefined;
   }
-  fill(cachedData, cache);
-  const source = textOf(new URL(`./${name}.prepared.cjs`, directory));
   const { Script } = process.getBuiltinModule("node:vm");
   const script = new Script(source, { filename: `agent/${name}.js`, cachedData });
   return script.cachedDataRejected === false ? script.runInThisContext() as Wrapper : undefined;

@@ -54,7 +54,7 @@ Deno.test("prepared: the script runs with its byte code, and has what a module h
   });
 });
 
-Deno.test("prepared: byte code of another text, broken or missing, and nothing is loaded", async () => {
+Deno.test("prepared: byte code of a text of another length, broken or missing, or without a text, and nothing is loaded", async () => {
   const caches = [byteCode(`${TEXT} `), new Uint8Array(5000), undefined];
   for (const [i, cache] of caches.entries()) {
     // A text that this V8 has compiled before is not compiled again, with whatever byte code.
@@ -62,4 +62,7 @@ Deno.test("prepared: byte code of another text, broken or missing, and nothing i
       assert.equal(loadPrepared("some", directory), undefined);
     });
   }
+  await withFiles(undefined, byteCode(TEXT), (directory) => {
+    assert.equal(loadPrepared("some", directory), undefined);
+  });
 });

@@ -117,14 +117,23 @@ Deno.test("scope: places of rules come on top, unless they are inside", () => {
     { place: "203.0.113.5:443", where: "a.yaml:1" },
     { place: "api.example.com:443", where: "b.yaml:7" },
     { place: "api.inside.example:443", where: "b.yaml:8" },
+    // Only in part.
+    { place: "198.51.96.0/20:7000", where: "c.yaml:1" },
+    { place: "*.half.example:443", where: "c.yaml:2" },
+    { place: "198.51.100.128/25:7000", where: "c.yaml:3" },
+    { place: "*.more.inside.example:443", where: "c.yaml:4" },
   ];
-  const net = "cse: {mesh: {permissions: {net: [private, '*.inside.example']}}}";
+  const net =
+    "cse: {mesh: {permissions: {net: [private, '*.inside.example', x.half.example, 198.51.96.0/24, " +
+    "'198.51.100.0/24:7000']}}}";
   const { grants } = scopeOf(settings(net), { ...FACTS, places });
   assert.deepEqual(
     grants.filter(({ because }) => because === "rule file").map(({ value, origin }) => [value, origin]),
     [
       ["203.0.113.5:443", "a.yaml:1"],
       ["api.example.com:443", "b.yaml:7"],
+      ["198.51.96.0/20:7000", "c.yaml:1"],
+      ["*.half.example:443", "c.yaml:2"],
     ],
   );
 });

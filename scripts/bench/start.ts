@@ -93,7 +93,9 @@ export async function benchStarts(programs: readonly string[], rounds: number): 
           median(of((s) => s.cpuMs)),
           median(of((s) => s.rssMb)),
         ];
-        return `| ${program} | ${source} | ${figures.map((n, i) => n.toFixed(i === figures.length - 1 ? 1 : 0)).join(" | ")} |`;
+        return `| ${program} | ${source} | ${
+          figures.map((n, i) => n.toFixed(i === figures.length - 1 ? 1 : 0)).join(" | ")
+        } |`;
       }),
     ];
   } finally {

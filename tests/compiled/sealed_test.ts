@@ -28,7 +28,7 @@ Deno.test("sealed program: serves with its conf directory, refuses all others", 
     return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
   };
   try {
-    await compile(program, { sealed: conf.path });
+    assert.match(await compile(program, { sealed: conf.path }), /; start prepared$/);
 
     await t.step("run: without --config it is its own, and traffic flows", async () => {
       await serving([program, "run"], async ({ child, address, log }) => {
