@@ -134,8 +134,11 @@ export async function stageTelling(directory: string): Promise<void> {
   );
 }
 
-/** Otherwise a function has a bit noted when its machine code was made, which happens earlier or later. Byte code is the same. */
-export const TELLING_FLAGS: readonly string[] = ["--no-sparkplug"];
+/**
+ * Otherwise a function has a bit noted when its machine code was made, which happens earlier or later; and a collection takes byte code
+ * that only the start runs. Byte code is the same.
+ */
+export const TELLING_FLAGS: readonly string[] = ["--no-sparkplug", "--no-flush-bytecode"];
 
 /** Of V8's byte code: magic number, versions, size of the text; then four bytes that stand for the flags, sizes and the code itself. */
 const FLAGS_AT = 12;
