@@ -28,36 +28,9 @@ export class LeadsOut extends Error {
   }
 }
 
-/** Times that a file may be replaced by another while it is opened: a rename now and then is how files are written. */
-const MAX_OPENINGS = 5;
-
-/**
- * The text of a file. Rejects with {@link LeadsOut} and what `Deno.open` rejects with. What was opened is judged, not only what the path
- * leads to before or after: who may write to the directory could put a link there in between.
- */
+/** The text of a file. Rejects with {@link LeadsOut} and what `Deno.readTextFile` rejects with. */
 export async function readTextWithin(path: string, scope: ReadScope | undefined): Promise<string> {
-  if (scope === undefined) return await Deno.readTextFile(path);
-  for (let opening = 1; opening <= MAX_OPENINGS; opening++) {
-    using file = await Deno.open(path);
-    const real = await Deno.realPath(path);
-    if (!scope.admits(real)) throw new LeadsOut(real);
-    const [opened, there] = await Promise.all([file.stat(), Deno.lstat(real)]);
-    if (opened.dev === there.dev && opened.ino === there.ino) return await textOf(file, opened.size);
-  }
-  throw new Error(`is replaced each time that it is opened (${MAX_OPENINGS} times)`);
-}
-
-/** As `Deno.readTextFile` gives it, with a byte order mark where there is one. */
-async function textOf(file: Deno.FsFile, size: number): Promise<string> {
-  let bytes = new Uint8Array(size + 1);
-  let length = 0;
-  for (let n; (n = await file.read(bytes.subarray(length))) !== null;) {
-    length += n;
-    if (length === bytes.length) {
-      const more = new Uint8Array(2 * length);
-      more.set(bytes);
-      bytes = more;
-    }
-  }
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, length));
+  const real = await scope?.outside(path);
+  if (real !== undefined) throw new LeadsOut(real);
+  return await Deno.readTextFile(path);
 }

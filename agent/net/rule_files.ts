@@ -13,7 +13,7 @@
 import { directoryOf, joinPath } from "../core/path.ts";
 import type { DirectoryReading } from "../discovery/types.ts";
 import { shownPath } from "./paths.ts";
-import { LeadsOut, type ReadScope, readTextWithin } from "./read_scope.ts";
+import type { ReadScope } from "./read_scope.ts";
 
 const RULE_FILE = /\.(ya?ml|json)$/i;
 /** Larger files are refused: a rule set of 10,000 services is about 10 MB. */
@@ -57,6 +57,11 @@ export function createRuleFiles(path: string, label = shownPath(path), scope?: R
     try {
       const info = await Deno.stat(at);
       if (!info.isFile) return;
+      const outside = await scope?.outside(at);
+      if (outside !== undefined) {
+        unreadable.set(name, leadsOut(outside));
+        return;
+      }
       if (info.size > MAX_FILE_BYTES) {
         unreadable.set(name, `it is larger than ${MAX_FILE_BYTES} bytes`);
         return;
@@ -69,7 +74,7 @@ export function createRuleFiles(path: string, label = shownPath(path), scope?: R
         files.set(name, before.text);
         return;
       }
-      const text = await readTextWithin(at, scope);
+      const text = await Deno.readTextFile(at);
       known.set(name, { stamp, text });
       files.set(name, text);
     } catch (error) {
@@ -172,11 +177,10 @@ async function leadsDown(link: string): Promise<boolean> {
 }
 
 function leadsOut(real: string): string {
-  return reasonOf(new LeadsOut(real));
+  return `it leads to "${real}", which the agent has no right to read (cse.mesh.permissions.read)`;
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof LeadsOut) return `it ${error.message}`;
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.NotCapable) return "the agent runs without the right to read it";
   return error instanceof Error ? error.message : String(error);
